@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// The unit: every cell under one address, the smallest thing that travels (key-atomic: a cut never
+// goes without the reset record it came from). Addresses: a key itself, a member of a set in it, an
+// owner's lease in it.
+#pragma once
+#include "base/bytes.h"
+#include "crdt/cell.h"
+#include "crdt/vector.h"
+
+enum unit_kind { UNIT_KEY, UNIT_MEMBER, UNIT_LEASE };
+
+struct address {
+    enum unit_kind kind;
+    struct span key; // borrows
+    struct span sub; // member or owner; empty for UNIT_KEY
+};
+
+struct unit {
+    struct cell *cells; // no order
+    uint16_t count;
+    uint16_t cap;
+    struct heap *heap; // borrows
+};
+
+void unit_init(struct unit *unit, struct heap *heap);
+void unit_deinit(struct unit *unit);
+struct cell *unit_find(const struct unit *unit, uint16_t origin); // NULL when absent
+// The cell of `origin`, appended zeroed if absent; NULL on -ENOMEM. Invalidates cell pointers.
+struct cell *unit_obtain(struct unit *unit, uint16_t origin);
+void unit_remove(struct unit *unit, uint16_t origin);
+
+// What is shown. The type is the lowest cell_type among live cells; the value counts only cells of
+// that type, in 128 bits; a base is chosen by (stamp, incarnation).
+struct unit_view {
+    bool is_live;
+    bool is_out_of_range; // the exact value does not fit 64 bits; `value` holds it modulo 2^64
+    enum cell_type type;
+    int64_t value;
+};
+struct unit_view unit_view(const struct unit *unit, const struct origins *origins);
+
+// Observed reset by `author` at `sequence`: a record naming every cell of the unit, dead ones too,
+// replaces the author's earlier one and is applied here. Does nothing when nothing is live (returns
+// UNIT_E_NOTHING). 0 or -ENOMEM (unchanged).
+enum { UNIT_E_NOTHING = 1 };
+int unit_reset(struct unit *unit, uint16_t author, uint64_t sequence);
+// SET: an observed reset (if something is live) and a base entry of the author, both at `sequence`.
+int unit_set(struct unit *unit, uint16_t author, uint64_t sequence, uint64_t stamp, int64_t value,
+             enum cell_type type);
+
+// Joins arriving cells; `seen` is this replica's vector. out_changed: union of CELL_CHANGED_*.
+// 0 or -ENOMEM (then the unit may have joined a part; joining again completes it).
+int unit_join(struct unit *self, const struct cell *cells, uint16_t count,
+              const struct vector *seen, unsigned *out_changed);
+
+// Collection. `stable` is the vector up to which everything is causally stable; `seen` mine.
+// Drops stable reset records, then cells with nothing live whose sequence is stable, none of whose
+// unit's reset records is unstable, and write <= seen. True when something was dropped.
+bool unit_collect(struct unit *unit, const struct vector *stable, const struct vector *seen);
+
+// Codec of an address with the cells whose sequence is above `known` (NULL: all), origins as
+// indexes into the dictionary that travels beside it. See unit.c for the layout. Returns the number of cells written;
+// 0 writes nothing.
+unsigned unit_write(const struct unit *unit, const struct address *address,
+                    const struct vector *known, struct buf *out);
+enum { UNIT_E_MALFORMED = 1 };
+// Reads one: address borrows from the reader's bytes; cells are appended to `out_unit` (cleared
+// first, its memory reused). `map` translates written origin numbers to local indexes, map_count
+// entries. 0, UNIT_E_MALFORMED, -ENOMEM.
+struct origin_map {
+    uint16_t local[LIMIT_ORIGINS];
+    uint16_t count;
+};
+int unit_read(struct reader *reader, const struct origin_map *map, struct address *out_address,
+              struct unit *out_unit);
+// Drops all cells, keeps the memory.
+void unit_clear(struct unit *unit);

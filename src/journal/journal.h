@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The journal: frames of idempotent states in preallocated, recycled segments, and snapshots written
+// beside them. A frame is one commit; what is in it is the caller's. Because frames join, recovery
+// is: every frame of the newest complete snapshot, then every frame logged since that snapshot
+// *began*, in any order.
+//
+// A torn tail (the last frame of the newest segment) is cut at the first bad checksum; damage
+// anywhere else is refused with file and offset. A failed write or sync is final: every later call
+// returns the same error (after a failed fsync the page cache cannot be trusted).
+//
+// Life: open (recovers) -> append / sync ... -> close. Snapshot: begin -> put ... -> end or abort,
+// with appends in between.
+#pragma once
+#include "journal/disk.h"
+
+struct journal;
+
+enum {
+    JOURNAL_E_DAMAGED = 1, // see journal_error(): file, offset, what
+    JOURNAL_E_BUSY,        // another process has the directory
+    JOURNAL_E_VERSION,     // written by a newer format
+};
+
+struct journal_options {
+    uint64_t segment_bytes; // default 16 MiB (tests: small)
+    // Recovery calls it for each frame; non-zero stops recovery with that value.
+    int (*on_frame)(void *ctx, struct span frame);
+    void *ctx;
+};
+
+// Creates the files in an empty directory. On an outcome or fault *out_journal is still set when
+// memory allows, only for journal_error() and journal_close().
+int journal_open(struct journal **out_journal, struct disk *disk, struct heap *heap,
+                 const struct journal_options *options);
+void journal_close(struct journal *journal);
+
+// Writes one frame (not yet durable); journal_sync makes all appended frames durable.
+int journal_append(struct journal *journal, struct span frame);
+int journal_sync(struct journal *journal);
+
+// Snapshot beside the log. `begin` notes where the log is; what is put must reflect at least the
+// state of that moment. `end` makes it durable, then segments before it are recycled.
+int journal_snapshot_begin(struct journal *journal);
+int journal_snapshot_put(struct journal *journal, struct span frame);
+int journal_snapshot_end(struct journal *journal);
+void journal_snapshot_abort(struct journal *journal);
+
+// Bytes logged since the last complete snapshot began: when to take the next one.
+uint64_t journal_bytes_since_snapshot(const struct journal *journal);
+bool journal_has_failed(const struct journal *journal);
+// One line for the operator: what failed, in which file at which offset. "" when nothing did.
+const char *journal_error(const struct journal *journal);

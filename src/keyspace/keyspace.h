@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keyspace: every address a replica knows, in a table that any thread reads and adds to without
+// waiting.
+//
+// Two kinds of thread. *Workers* find records, read their value and flags, create records and add
+// to counters. The one *replica thread* owns everything else: cells, sequences, the change order,
+// removal. So a worker touches exactly two words of a record: `value`, which is at every moment
+// what GET answers, and `flags`. An INCR is one fetch-add and one load.
+//
+// What a worker added since the last commit is not written anywhere: it is the difference between
+// `value` and the value of the committed cells, and the replica thread takes it at the next drain.
+//
+// Handshake (Dekker, sequentially consistent): a worker adds, then looks at DIRTY and enqueues the
+// record if it was clear; the replica thread clears DIRTY, then reads the value. Either the worker
+// sees DIRTY clear and enqueues again, or the drain sees the worker's amount. A record is removed
+// by setting DEAD with a compare-and-swap that fails while DIRTY is set; a worker whose add meets
+// DEAD finds the key again and adds there.
+//
+// Reclamation is liburcu's QSBR: each thread registers, announces quiescence once a turn, and goes
+// offline while it blocks.
+#pragma once
+#include <stdatomic.h>
+#include "base/heap.h"
+#include "crdt/unit.h"
+
+struct keyspace;
+struct record;
+
+struct keyspace_options {
+    uint64_t hash_seed;
+    unsigned shards_count; // power of two; 0: a default
+};
+
+struct keyspace *keyspace_new(struct heap *heap, const struct keyspace_options *options); // NULL: -ENOMEM
+void keyspace_free(struct keyspace *keyspace); // no other thread may be registered
+
+void keyspace_thread_start(void); // registers the calling thread with QSBR, online
+void keyspace_thread_stop(void);
+void keyspace_quiesce(void); // no record pointer from before may be used after
+void keyspace_offline(void); // before blocking
+void keyspace_online(void);
+// Frees what is unreachable and past its grace period; the replica thread, now and then.
+void keyspace_reclaim(struct keyspace *keyspace);
+
+// ---- any thread
+
+uint64_t keyspace_hash(const struct keyspace *keyspace, const struct address *address);
+void keyspace_prefetch(const struct keyspace *keyspace, uint64_t hash);        // the table's line
+void keyspace_prefetch_record(const struct keyspace *keyspace, uint64_t hash); // then the record's
+struct record *keyspace_find(const struct keyspace *keyspace, const struct address *address,
+                             uint64_t hash); // NULL: not there
+// Found or created (not live, `type` as given). NULL: -ENOMEM.
+struct record *keyspace_obtain(struct keyspace *keyspace, const struct address *address,
+                               uint64_t hash, enum cell_type type);
+
+enum {
+    RECORD_LIVE = 1u << 0,  // exists for clients
+    RECORD_DIRTY = 1u << 1, // on the dirty queue
+    RECORD_DEAD = 1u << 2,  // removed from the table; only ever set once
+    RECORD_WIDE = 1u << 3,  // cells are in a unit of their own (replica thread only)
+    RECORD_RANGE = 1u << 4, // the exact value does not fit 64 bits
+    RECORD_NEAR = 1u << 5,  // this origin's total is beyond half of LIMIT_TOTAL: adds go the exact way
+};
+uint32_t record_flags(const struct record *record);
+enum cell_type record_type(const struct record *record);
+int64_t record_value(const struct record *record);
+struct address record_address(const struct record *record); // borrows until the next quiescence
+
+enum {
+    RECORD_E_DEAD = 1, // find it again
+    RECORD_E_TYPE,     // not a counter, or a negative amount on a G-counter
+    RECORD_E_OVERFLOW, // would leave the signed 64-bit range or LIMIT_TOTAL; nothing changed
+};
+// Adds to a counter and marks it live and dirty. Wait-free but for amounts above 2^32, values above
+// 2^58, or RECORD_NEAR, which take a compare-and-swap loop.
+// out_value: the value right after this add. out_first: whether the dirty queue was empty before.
+int keyspace_add(struct keyspace *keyspace, struct record *record, int64_t amount,
+                 int64_t *out_value, bool *out_first);
+
+uint64_t keyspace_keys_count(const struct keyspace *keyspace); // live UNIT_KEY records
+// One step of a scan: calls `visit` for the records in the next part of the hash order, at least
+// `count` unless the end comes; returns the next cursor, 0 at the end. A record present during the
+// whole scan is visited at least once, whatever grows meanwhile; at most once unless it was removed
+// and made again.
+typedef void (*keyspace_visit)(void *ctx, struct record *record);
+uint64_t keyspace_scan(const struct keyspace *keyspace, uint64_t cursor, unsigned count,
+                       keyspace_visit visit, void *ctx);
+
+// ---- the replica thread only
+
+// The next dirty record with its mark cleared, or NULL. Call in batches: it prefetches ahead.
+struct record *keyspace_drain(struct keyspace *keyspace);
+bool keyspace_is_clean(const struct keyspace *keyspace); // nothing queued (any thread; a hint)
+// Puts the record on the dirty queue if it is not (for changes that do not come from workers).
+void keyspace_mark(struct keyspace *keyspace, struct record *record);
+
+// The common record holds one cell of three words in place: one origin, never cut, no base, no lease.
+// record_load copies the cells out (heap of `unit`); record_store puts them back, in place when they
+// fit that form, else in a unit of the record's own (takes the unit's memory; `unit` is empty after).
+// -ENOMEM leaves the record as it was.
+int record_load(const struct record *record, struct unit *unit);
+int record_store(struct keyspace *keyspace, struct record *record, struct unit *unit);
+// The wide record's own unit to read or change in place, NULL when the record is in the small form.
+struct unit *record_unit(struct record *record);
+// The small form's cell, for the hot path of a commit. NULL when wide. `origin` ORIGIN_NONE: no cell.
+struct record_cell {
+    uint64_t sequence; // also its `write`
+    uint64_t birth;
+    int64_t total;
+};
+struct record_cell *record_small(struct record *record, uint16_t *out_origin);
+void record_small_put(struct record *record, uint16_t origin, struct record_cell cell);
+
+// Adds to `value` without marking: what the replica thread changed in the cells. Returns the value after.
+int64_t record_shift(struct record *record, int64_t difference);
+int64_t record_value_now(const struct record *record); // sequentially consistent
+// Sets and clears flags and the type; keeps keyspace_keys_count right. Returns the flags before.
+uint32_t record_mark(struct keyspace *keyspace, struct record *record, uint32_t set,
+                     uint32_t clear, enum cell_type type);
+// Takes the record out of the table if it is neither dirty nor live and its value equals `expected`;
+// it is freed after a grace period. False: it is in use again, leave it.
+bool keyspace_remove(struct keyspace *keyspace, struct record *record, int64_t expected);
+
+// Members and leases hang on their key's record (which exists as long as one of them does).
+struct record *record_parent(const struct record *record); // NULL for a UNIT_KEY record
+struct record *record_first_child(const struct record *parent);
+struct record *record_next_child(const struct record *child);
+
+// The change order: at most LIMIT_CHANGE_ORDER records, each once, by its newest change number
+// (1, 2, 3 ... in this process). `change_order_put` gives the record the next number.
+uint64_t keyspace_change_put(struct keyspace *keyspace, struct record *record);
+uint64_t keyspace_change_newest(const struct keyspace *keyspace); // 0: none yet
+uint64_t keyspace_change_oldest(const struct keyspace *keyspace); // numbers below it are forgotten
+// The record changed at `number`, NULL if it changed again since or is gone.
+struct record *keyspace_change_at(const struct keyspace *keyspace, uint64_t number);
+
+struct keyspace_memory {
+    uint64_t records_bytes, tables_bytes, wide_bytes, order_bytes;
+    uint64_t records_count;
+};
+struct keyspace_memory keyspace_memory(const struct keyspace *keyspace);

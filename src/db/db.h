@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The counter database as a process: workers that serve RESP, the replica thread that commits and
+// talks to peers, the event thread that runs the hook. This is its whole door: fill in options,
+// run.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/span.h"
+#include "os/tcp.h"
+
+#define DB_PEERS_MAX           8
+#define DB_THREADS_MAX         64
+#define DB_COMMIT_INTERVAL_MS  10
+#define DB_COMMIT_INTERVAL_MAX 10000
+#define DB_START_WAIT_MS       3000
+#define DB_SILENCE_MS          30000
+
+enum db_durability { DB_RELAXED, DB_STRICT };
+
+struct db_options {         // zero it, then set; texts and spans are borrowed until db_run returns
+    const char *replica;    // --replica
+    const char *cluster;    // --cluster
+    struct endpoint listen; // RESP; port 0: any, told by the ready line
+    struct endpoint peer_listen; // peers; port 0: any
+    const char *advertise; // "HOST:PORT" that peers dial; NULL: peer_listen's, with its real port
+    const char *peers[DB_PEERS_MAX]; // "HOST:PORT" each
+    unsigned peers_count;
+    const char *directory; // --data; made when missing
+    enum db_durability durability;
+    uint32_t commit_interval_ms; // 0: DB_COMMIT_INTERVAL_MS
+    unsigned threads;            // 0: 1
+    const char *hook_path;       // --hook; NULL: the built-in one
+    struct span secret;          // empty: none
+    uint64_t start_wait_ms;      // 0: DB_START_WAIT_MS
+    uint64_t silence_ms;         // 0: DB_SILENCE_MS
+    bool is_cut_allowed;         // QUIPU.LINK CUT and HEAL
+    bool is_new_incarnation;     // --new-incarnation
+};
+
+// Serves until SIGTERM or SIGINT, then drains: stops accepting, finishes what was received,
+// commits, closes. Returns the exit status: 0 done, 1 failed (why, and what to do, on stderr). On
+// stderr when it serves:  quipu db r1: ready, RESP on HOST:PORT, peers on HOST:PORT, N keys
+int db_run(const struct db_options *options);
+
+// The limits of this build, for `quipu db --limits`, on stdout.
+void db_print_limits(void);

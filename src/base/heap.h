@@ -2,6 +2,7 @@
 // The allocator that pure rooms are handed: they call no malloc themselves, so that a test can fail
 // the n-th request and a simulated node can be measured and discarded whole.
 #pragma once
+#include <errno.h> // what a failed request becomes: -ENOMEM
 #include <stddef.h>
 
 struct heap {

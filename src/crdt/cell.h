@@ -6,9 +6,11 @@
 //
 //   value = shown base + sum over cells of (total - cut_total)
 //
-// Sources: observed reset, Weidner and Almeida 2022; delta-state CRDTs, Almeida, Shoker, Baquero 2018.
+// Sources: observed reset, Weidner and Almeida 2022; delta-state CRDTs, Almeida, Shoker, Baquero
+// 2018.
 // A single signed total is exact because one writer orders every change of it by `write`. Never
-// subtract the cut in place and never restart at 0 without a new birth: the next join would undo it.
+// subtract the cut in place and never restart at 0 without a new birth: the next join would undo
+// it.
 #pragma once
 #include "base/heap.h"
 #include "crdt/origin.h"
@@ -52,7 +54,7 @@ struct cell {
     int64_t total;
     uint64_t cut_write;
     int64_t cut_total;
-    uint64_t reset; // sequence of the reset record held below, 0 when none (or found stable)
+    uint64_t reset;   // sequence of the reset record held below, 0 when none (or found stable)
     struct cut *cuts; // owned by the unit that holds the cell; `cuts_count` of them
     uint32_t cuts_count;
     uint16_t origin;
@@ -60,6 +62,11 @@ struct cell {
     struct base base;
     struct lease lease;
 };
+
+bool lease_is_set(const struct lease *lease); // the cell has one, running or ended
+bool lease_is_running(const struct lease *lease);
+// -1, 0, 1 by (epoch, sequence), then whatever else differs, so that every replica chooses alike.
+int lease_compare(const struct lease *a, const struct lease *b);
 
 bool cell_is_live(const struct cell *cell); // an uncut life or an uncut base
 // A cell that holds nothing that can be shown: no live part, no reset record, no running lease.
@@ -70,7 +77,8 @@ bool cell_is_dead(const struct cell *cell);
 void cell_add(struct cell *cell, int64_t amount, uint64_t sequence);
 
 // Applies one entry of somebody's reset record to the cell of entry->origin: same life, raise the
-// cut; newer life, adopt it already cut; older, nothing. True when the cell changed.
+// cut; newer life, adopt it already cut; older, nothing. The cell's sequence rises to the writes
+// that the entry names. True when something was cut.
 bool cell_cut(struct cell *cell, const struct cut *entry);
 
 enum { // what a join changed, for hooks and for the value
@@ -80,7 +88,8 @@ enum { // what a join changed, for hooks and for the value
     CELL_CHANGED_LEASE = 8,
     CELL_CHANGED_SEQUENCE = 16,
 };
-// Joins `other` (same owner) into `self`. `seen` is the vector entry of the owner: parts not above it
-// that are missing here were collected here and do not come back (the absent rule). The record's
-// cuts array is NOT taken: on CELL_CHANGED_RESET the caller replaces it (unit_join does).
+// Joins `other` (same owner) into `self`; returns CELL_CHANGED_* bits. `seen` is the vector entry
+// of the owner: parts not above it that are missing here were collected here and do not come back
+// (the absent rule). The record's cuts array is NOT taken: on CELL_CHANGED_RESET the caller
+// replaces it (unit_join does).
 unsigned cell_join(struct cell *self, const struct cell *other, uint64_t seen);

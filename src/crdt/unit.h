@@ -29,8 +29,15 @@ struct cell *unit_find(const struct unit *unit, uint16_t origin); // NULL when a
 struct cell *unit_obtain(struct unit *unit, uint16_t origin);
 void unit_remove(struct unit *unit, uint16_t origin);
 
-// What is shown. The type is the lowest cell_type among live cells; the value counts only cells of
-// that type, in 128 bits; a base is chosen by (stamp, incarnation).
+// Replaces the cells of target by copies. 0, or -ENOMEM (target is empty then).
+int unit_copy(struct unit *target, const struct unit *source);
+// Drops all cells, keeps the memory.
+void unit_clear(struct unit *unit);
+
+// What is shown. The type is the lowest cell_type among live cells. The value is the exact sum, in
+// 128 bits, of all live amounts, whatever type their writers took the key for (cells of sets and
+// presences hold none): no acknowledged increment is hidden by a type conflict. Of live bases one
+// counts, by (stamp, incarnation).
 struct unit_view {
     bool is_live;
     bool is_out_of_range; // the exact value does not fit 64 bits; `value` holds it modulo 2^64
@@ -38,6 +45,12 @@ struct unit_view {
     int64_t value;
 };
 struct unit_view unit_view(const struct unit *unit, const struct origins *origins);
+
+// Of several origins' leases for one owner the one with the largest (epoch, sequence) counts, of
+// those neither ended nor hidden (`is_hidden` by origin, LIMIT_ORIGINS of them). NULL: none counts.
+const struct cell *unit_lease_shown(const struct unit *unit, const bool *is_hidden);
+// True when one counts; out_count: what it says, 0 when none does.
+bool unit_lease_view(const struct unit *unit, const bool *is_hidden, int64_t *out_count);
 
 // Observed reset by `author` at `sequence`: a record naming every cell of the unit, dead ones too,
 // replaces the author's earlier one and is applied here. Does nothing when nothing is live (returns
@@ -58,20 +71,18 @@ int unit_join(struct unit *self, const struct cell *cells, uint16_t count,
 // unit's reset records is unstable, and write <= seen. True when something was dropped.
 bool unit_collect(struct unit *unit, const struct vector *stable, const struct vector *seen);
 
-// Codec of an address with the cells whose sequence is above `known` (NULL: all), origins as
-// indexes into the dictionary that travels beside it. See unit.c for the layout. Returns the number of cells written;
-// 0 writes nothing.
+// Codec of an address with the cells whose sequence is above `known` (NULL: all); origins are
+// written as their indexes, which the dictionary that travels beside explains. Layout:
+// unit_codec.c. Returns the number of cells written; 0 writes nothing.
 unsigned unit_write(const struct unit *unit, const struct address *address,
                     const struct vector *known, struct buf *out);
-enum { UNIT_E_MALFORMED = 1 };
-// Reads one: address borrows from the reader's bytes; cells are appended to `out_unit` (cleared
-// first, its memory reused). `map` translates written origin numbers to local indexes, map_count
-// entries. 0, UNIT_E_MALFORMED, -ENOMEM.
-struct origin_map {
+
+struct origin_map { // a dictionary as read: written origin number -> local index
     uint16_t local[LIMIT_ORIGINS];
     uint16_t count;
 };
+enum { UNIT_E_MALFORMED = 1 };
+// Reads one: the address borrows from the reader's bytes; cells go to out_unit (cleared first, its
+// memory reused). 0; UNIT_E_MALFORMED or -ENOMEM (the address is untouched, the unit empty).
 int unit_read(struct reader *reader, const struct origin_map *map, struct address *out_address,
               struct unit *out_unit);
-// Drops all cells, keeps the memory.
-void unit_clear(struct unit *unit);

@@ -12,7 +12,7 @@
 // incarnation that the listener has seen.
 #pragma once
 #include "base/bytes.h"
-#include "crdt/vector.h"
+#include "crdt/unit.h"
 
 #define PEER_VERSION         1u
 #define PEER_NONCE_BYTES     16
@@ -90,10 +90,7 @@ struct peer_feed {
     bool is_final;
     bool is_walk;
     struct vector from, upto;
-    struct origin_list {
-        uint16_t local[LIMIT_ORIGINS];
-        uint16_t count;
-    } dictionary; // written number -> local origin
+    struct origin_map dictionary; // written number -> local origin
     struct span units;
 };
 

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cells under one address: what they show together, resets over all of them, their joins and
+// their collection. Cells are few (one for each origin that wrote here), so every search is linear.
+//
+// A reset record is applied when it is made or arrives. What it names and is not here yet becomes a
+// cell that is cut already, so that the writes are dead when they come; such a cell lives until the
+// vector says that they will not come any more.
+#include <assert.h>
+#include "base/wide.h"
+#include "crdt/unit.h"
+
+void unit_init(struct unit *unit, struct heap *heap)
+{
+    *unit = (struct unit){.heap = heap};
+}
+
+static void free_cuts(struct unit *unit, struct cell *cell)
+{
+    heap_free(unit->heap, cell->cuts, cell->cuts_count * sizeof *cell->cuts);
+    cell->cuts = NULL;
+    cell->cuts_count = 0;
+}
+
+void unit_clear(struct unit *unit)
+{
+    for (uint16_t i = 0; i < unit->count; i++)
+        free_cuts(unit, &unit->cells[i]);
+    unit->count = 0;
+}
+
+void unit_deinit(struct unit *unit)
+{
+    unit_clear(unit);
+    heap_free(unit->heap, unit->cells, unit->cap * sizeof *unit->cells);
+    unit_init(unit, unit->heap);
+}
+
+struct cell *unit_find(const struct unit *unit, uint16_t origin)
+{
+    for (uint16_t i = 0; i < unit->count; i++) {
+        if (unit->cells[i].origin == origin)
+            return &unit->cells[i];
+    }
+    return NULL;
+}
+
+// Room for `count` cells in all.
+static int reserve(struct unit *unit, size_t count)
+{
+    if (count <= unit->cap)
+        return 0;
+    assert(count <= LIMIT_ORIGINS);
+    size_t cap = unit->cap ? unit->cap : 1;
+    while (cap < count)
+        cap *= 2;
+    struct cell *cells =
+        heap_resize(unit->heap, unit->cells, unit->cap * sizeof *cells, cap * sizeof *cells);
+    if (!cells)
+        return -ENOMEM;
+    unit->cells = cells;
+    unit->cap = (uint16_t)cap;
+    return 0;
+}
+
+struct cell *unit_obtain(struct unit *unit, uint16_t origin)
+{
+    struct cell *cell = unit_find(unit, origin);
+    if (cell)
+        return cell;
+    assert(origin < LIMIT_ORIGINS);
+    if (reserve(unit, (size_t)unit->count + 1))
+        return NULL;
+    cell = &unit->cells[unit->count++];
+    *cell = (struct cell){.origin = origin};
+    return cell;
+}
+
+void unit_remove(struct unit *unit, uint16_t origin)
+{
+    struct cell *cell = unit_find(unit, origin);
+    if (!cell)
+        return;
+    free_cuts(unit, cell);
+    *cell = unit->cells[--unit->count];
+}
+
+// A copy of `count` entries in *out_copy, or -ENOMEM.
+static int copy_cuts(struct heap *heap, const struct cut *cuts, uint32_t count,
+                     struct cut **out_copy)
+{
+    struct cut *copy = NULL;
+    if (count) {
+        copy = heap_alloc(heap, count * sizeof *copy);
+        if (!copy)
+            return -ENOMEM;
+        memcpy(copy, cuts, count * sizeof *copy);
+    }
+    *out_copy = copy;
+    return 0;
+}
+
+int unit_copy(struct unit *target, const struct unit *source)
+{
+    unit_clear(target);
+    int fault = reserve(target, source->count);
+    for (uint16_t i = 0; i < source->count && !fault; i++) {
+        struct cell cell = source->cells[i];
+        fault = copy_cuts(target->heap, cell.cuts, cell.cuts_count, &cell.cuts);
+        if (!fault)
+            target->cells[target->count++] = cell;
+    }
+    if (fault)
+        unit_clear(target);
+    return fault;
+}
+
+static bool is_base_newer(const struct cell *a, const struct cell *b, const struct origins *origins)
+{
+    if (a->base.stamp != b->base.stamp)
+        return a->base.stamp > b->base.stamp;
+    return incarnation_compare(&origins->list[a->origin], &origins->list[b->origin]) > 0;
+}
+
+struct unit_view unit_view(const struct unit *unit, const struct origins *origins)
+{
+    const struct cell *base = NULL;
+    uint8_t type = CELL_TYPES_COUNT;
+    wide_signed sum = 0;
+    for (uint16_t i = 0; i < unit->count; i++) {
+        const struct cell *cell = &unit->cells[i];
+        if (!cell_is_live(cell))
+            continue;
+        if (cell->type < type)
+            type = cell->type;
+        if (cell->write > cell->cut_write)
+            sum += (wide_signed)cell->total - cell->cut_total;
+        if (cell->base.sequence > cell->base.cut && (!base || is_base_newer(cell, base, origins)))
+            base = cell;
+    }
+    if (type == CELL_TYPES_COUNT)
+        return (struct unit_view){0};
+    if (base)
+        sum += base->base.value;
+    int64_t value = (int64_t)(uint64_t)(wide_unsigned)sum;
+    return (struct unit_view){.is_live = true,
+                              .is_out_of_range = sum != value,
+                              .type = (enum cell_type)type,
+                              .value = value};
+}
+
+const struct cell *unit_lease_shown(const struct unit *unit, const bool *is_hidden)
+{
+    const struct cell *shown = NULL;
+    for (uint16_t i = 0; i < unit->count; i++) {
+        const struct cell *cell = &unit->cells[i];
+        if (!lease_is_running(&cell->lease) || is_hidden[cell->origin])
+            continue;
+        if (!shown || lease_compare(&cell->lease, &shown->lease) > 0)
+            shown = cell;
+    }
+    return shown;
+}
+
+bool unit_lease_view(const struct unit *unit, const bool *is_hidden, int64_t *out_count)
+{
+    const struct cell *shown = unit_lease_shown(unit, is_hidden);
+    *out_count = shown ? shown->lease.count : 0;
+    return shown != NULL;
+}
+
+// ---- resets
+
+static bool cut_of(const struct cell *cell, struct cut *out_entry)
+{
+    uint64_t base = cell->base.sequence > cell->base.cut ? cell->base.sequence : cell->base.cut;
+    *out_entry = (struct cut){.birth = cell->birth,
+                              .write = cell->write,
+                              .total = cell->total,
+                              .base = base,
+                              .origin = cell->origin};
+    return cell->birth != 0 || base != 0;
+}
+
+// Replaces the record of `cell` by `cuts` (taken).
+static void put_record(struct unit *unit, struct cell *cell, struct cut *cuts, uint32_t count)
+{
+    free_cuts(unit, cell);
+    cell->cuts = cuts;
+    cell->cuts_count = count;
+}
+
+int unit_reset(struct unit *unit, uint16_t author, uint64_t sequence)
+{
+    struct cut entry;
+    uint32_t count = 0;
+    bool is_live = false;
+    for (uint16_t i = 0; i < unit->count; i++) {
+        is_live |= cell_is_live(&unit->cells[i]);
+        count += cut_of(&unit->cells[i], &entry);
+    }
+    if (!is_live)
+        return UNIT_E_NOTHING;
+    struct cut *cuts = heap_alloc(unit->heap, count * sizeof *cuts);
+    struct cell *own = cuts ? unit_obtain(unit, author) : NULL;
+    if (!own) {
+        heap_free(unit->heap, cuts, count * sizeof *cuts);
+        return -ENOMEM;
+    }
+    uint32_t filled = 0;
+    for (uint16_t i = 0; i < unit->count; i++) {
+        if (!cut_of(&unit->cells[i], &entry))
+            continue;
+        cell_cut(&unit->cells[i], &entry);
+        cuts[filled++] = entry;
+    }
+    assert(filled == count);
+    put_record(unit, own, cuts, count);
+    own->reset = own->sequence = sequence;
+    return 0;
+}
+
+int unit_set(struct unit *unit, uint16_t author, uint64_t sequence, uint64_t stamp, int64_t value,
+             enum cell_type type)
+{
+    int outcome = unit_reset(unit, author, sequence);
+    if (outcome < 0)
+        return outcome;
+    struct cell *own = unit_obtain(unit, author); // there already unless nothing was reset
+    if (!own)
+        return -ENOMEM;
+    own->sequence = own->base.sequence = sequence;
+    own->base.stamp = stamp;
+    own->base.value = value;
+    own->type = (uint8_t)type;
+    return 0;
+}
+
+// ---- joins
+
+// The absent rule: what is missing here although the vector covers it was collected here.
+static bool is_collected(const struct cut *entry, const struct vector *seen)
+{
+    uint64_t limit = seen->sequence[entry->origin];
+    return entry->write <= limit && entry->base <= limit;
+}
+
+static size_t count_missing(const struct unit *unit, const struct cell *record,
+                            const struct vector *seen)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < record->cuts_count; i++) {
+        const struct cut *entry = &record->cuts[i];
+        count += !unit_find(unit, entry->origin) && !is_collected(entry, seen);
+    }
+    return count;
+}
+
+static void apply_record(struct unit *unit, const struct cell *record, const struct vector *seen)
+{
+    for (uint32_t i = 0; i < record->cuts_count; i++) {
+        const struct cut *entry = &record->cuts[i];
+        struct cell *cell = unit_find(unit, entry->origin);
+        if (!cell && is_collected(entry, seen))
+            continue;
+        if (!cell)
+            cell = unit_obtain(unit, entry->origin);
+        assert(cell); // reserved before
+        cell_cut(cell, entry);
+    }
+}
+
+// Everything is allocated before anything changes: a record half applied would look applied.
+static int join_one(struct unit *self, const struct cell *other, const struct vector *seen,
+                    unsigned *changed)
+{
+    uint64_t limit = seen->sequence[other->origin];
+    struct cell *cell = unit_find(self, other->origin);
+    if (!cell && other->sequence <= limit)
+        return 0;
+    struct cut *cuts = NULL;
+    bool has_record = other->reset > (cell ? cell->reset : 0) && other->reset > limit;
+    size_t need = self->count + (has_record ? count_missing(self, other, seen) : 0) + 1;
+    int fault = reserve(self, need < LIMIT_ORIGINS ? need : LIMIT_ORIGINS);
+    if (!fault && has_record)
+        fault = copy_cuts(self->heap, other->cuts, other->cuts_count, &cuts);
+    if (fault)
+        return fault;
+    cell = unit_obtain(self, other->origin);
+    *changed |= cell_join(cell, other, limit);
+    if (has_record) {
+        put_record(self, cell, cuts, other->cuts_count);
+        apply_record(self, other, seen);
+    }
+    return 0;
+}
+
+int unit_join(struct unit *self, const struct cell *cells, uint16_t count,
+              const struct vector *seen, unsigned *out_changed)
+{
+    unsigned changed = 0;
+    int fault = 0;
+    for (uint16_t i = 0; i < count && !fault; i++)
+        fault = join_one(self, &cells[i], seen, &changed);
+    *out_changed = changed;
+    return fault;
+}
+
+// ---- collection
+
+static bool drop_records(struct unit *unit, const struct vector *stable, bool *out_is_any_left)
+{
+    bool is_dropped = false;
+    *out_is_any_left = false;
+    for (uint16_t i = 0; i < unit->count; i++) {
+        struct cell *cell = &unit->cells[i];
+        if (cell->reset == 0)
+            continue;
+        if (cell->reset > stable->sequence[cell->origin]) {
+            *out_is_any_left = true;
+            continue;
+        }
+        free_cuts(unit, cell);
+        cell->reset = 0;
+        is_dropped = true;
+    }
+    return is_dropped;
+}
+
+bool unit_collect(struct unit *unit, const struct vector *stable, const struct vector *seen)
+{
+    bool is_any_left;
+    bool is_dropped = drop_records(unit, stable, &is_any_left);
+    if (is_any_left)
+        return is_dropped;
+    for (uint16_t i = unit->count; i-- > 0;) {
+        const struct cell *cell = &unit->cells[i];
+        uint64_t limit = stable->sequence[cell->origin];
+        if (limit > seen->sequence[cell->origin])
+            limit = seen->sequence[cell->origin];
+        if (!cell_is_dead(cell) || cell->sequence > limit)
+            continue;
+        unit_remove(unit, cell->origin);
+        is_dropped = true;
+    }
+    return is_dropped;
+}

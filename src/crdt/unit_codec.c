@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+// A unit as bytes, the same in a feed, a journal frame and a snapshot. v: varint, z: zig-zag
+// varint.
+//
+//   unit    head, key (v length, bytes), sub-key (the same; not for UNIT_KEY), cells
+//   head    bits 0-1 kind, bits 2-7 cells - 1; 63 there: v (cells - 1) follows
+//   cell    flags, [TYPED: type], v origin, v sequence,
+//           [LIFE: [LATER: v sequence - write], v write - birth, z total,
+//                  [CUT: v write - cut_write, [not 0: z total - cut_total]]]
+//           [RECORD: v sequence - reset, v entries, entries]
+//           [BASE: v base.sequence, v base.cut, [base.sequence not 0: u64 stamp, z value]]
+//           [LEASE: v epoch, v sequence, z count, v ttl_ms * 2 + ended]
+//   entry   v origin, v write, [not 0: v write - birth, z total], v base
+//
+// A part that is not there costs nothing: a plain counter cell is flags, origin, sequence, the age
+// of its life, total. Differences are taken modulo 2^64. Reading trusts nothing: the invariants of
+// cell.c are checked and memory grows only with cells that were read.
+#include "crdt/unit.h"
+
+enum {
+    FLAG_LIFE = 1u << 0,
+    FLAG_LATER = 1u << 1, // the last write of the cell was not one of the life
+    FLAG_CUT = 1u << 2,
+    FLAG_RECORD = 1u << 3,
+    FLAG_BASE = 1u << 4,
+    FLAG_LEASE = 1u << 5,
+    FLAG_TYPED = 1u << 6, // not a CELL_COUNTER
+    FLAGS_ALL = (1u << 7) - 1,
+};
+
+#define HEAD_MORE       63u
+#define VARINT_BYTES    10
+#define CELL_BYTES_MAX  (2 + 8 + 16 * VARINT_BYTES) // without the entries of a record
+#define CELL_BYTES_MIN  3
+#define ENTRY_BYTES_MAX (5 * VARINT_BYTES)
+#define ENTRY_BYTES_MIN 3
+
+static uint8_t flags_of(const struct cell *cell)
+{
+    unsigned flags = cell->type != CELL_COUNTER ? FLAG_TYPED : 0;
+    if (cell->birth)
+        flags |= FLAG_LIFE | (cell->sequence != cell->write ? FLAG_LATER : 0u) |
+                 (cell->cut_write ? FLAG_CUT : 0u);
+    if (cell->reset)
+        flags |= FLAG_RECORD;
+    if (cell->base.sequence || cell->base.cut)
+        flags |= FLAG_BASE;
+    if (lease_is_set(&cell->lease))
+        flags |= FLAG_LEASE;
+    return (uint8_t)flags;
+}
+
+static uint8_t *write_life(uint8_t *to, const struct cell *cell, unsigned flags)
+{
+    if (flags & FLAG_LATER)
+        to = bytes_write_varint(to, cell->sequence - cell->write);
+    to = bytes_write_varint(to, cell->write - cell->birth);
+    to = bytes_write_signed(to, cell->total);
+    if (!(flags & FLAG_CUT))
+        return to;
+    to = bytes_write_varint(to, cell->write - cell->cut_write);
+    if (cell->write != cell->cut_write)
+        to = bytes_write_signed(to, (int64_t)((uint64_t)cell->total - (uint64_t)cell->cut_total));
+    return to;
+}
+
+static uint8_t *write_base(uint8_t *to, const struct base *base)
+{
+    to = bytes_write_varint(to, base->sequence);
+    to = bytes_write_varint(to, base->cut);
+    if (base->sequence == 0)
+        return to;
+    bytes_write_u64(to, base->stamp);
+    return bytes_write_signed(to + 8, base->value);
+}
+
+static uint8_t *write_lease(uint8_t *to, const struct lease *lease)
+{
+    to = bytes_write_varint(to, lease->epoch);
+    to = bytes_write_varint(to, lease->sequence);
+    to = bytes_write_signed(to, lease->count);
+    return bytes_write_varint(to, (uint64_t)lease->ttl_ms << 1 | lease->ended);
+}
+
+static uint8_t *write_record(uint8_t *to, const struct cell *cell)
+{
+    to = bytes_write_varint(to, cell->sequence - cell->reset);
+    to = bytes_write_varint(to, cell->cuts_count);
+    for (uint32_t i = 0; i < cell->cuts_count; i++) {
+        const struct cut *entry = &cell->cuts[i];
+        to = bytes_write_varint(to, entry->origin);
+        to = bytes_write_varint(to, entry->write);
+        if (entry->write) {
+            to = bytes_write_varint(to, entry->write - entry->birth);
+            to = bytes_write_signed(to, entry->total);
+        }
+        to = bytes_write_varint(to, entry->base);
+    }
+    return to;
+}
+
+static void put_cell(struct buf *out, const struct cell *cell)
+{
+    uint8_t *start = buf_reserve(out, CELL_BYTES_MAX + cell->cuts_count * (size_t)ENTRY_BYTES_MAX);
+    if (!start)
+        return;
+    uint8_t flags = flags_of(cell), *to = start;
+    *to++ = flags;
+    if (flags & FLAG_TYPED)
+        *to++ = cell->type;
+    to = bytes_write_varint(to, cell->origin);
+    to = bytes_write_varint(to, cell->sequence);
+    if (flags & FLAG_LIFE)
+        to = write_life(to, cell, flags);
+    if (flags & FLAG_RECORD)
+        to = write_record(to, cell);
+    if (flags & FLAG_BASE)
+        to = write_base(to, &cell->base);
+    if (flags & FLAG_LEASE)
+        to = write_lease(to, &cell->lease);
+    buf_advance(out, (size_t)(to - start));
+}
+
+static void put_address(struct buf *out, const struct address *address, unsigned count)
+{
+    unsigned rest = count - 1;
+    buf_put_byte(out, (uint8_t)(address->kind | (rest < HEAD_MORE ? rest : HEAD_MORE) << 2));
+    if (rest >= HEAD_MORE)
+        bytes_put_varint(out, rest);
+    bytes_put_string(out, address->key);
+    if (address->kind != UNIT_KEY)
+        bytes_put_string(out, address->sub);
+}
+
+// A cell that was obtained and never written has sequence 0 and is no news to anybody.
+static bool is_news(const struct cell *cell, const struct vector *known)
+{
+    return cell->sequence > (known ? known->sequence[cell->origin] : 0);
+}
+
+unsigned unit_write(const struct unit *unit, const struct address *address,
+                    const struct vector *known, struct buf *out)
+{
+    unsigned count = 0;
+    for (uint16_t i = 0; i < unit->count; i++)
+        count += is_news(&unit->cells[i], known);
+    if (count == 0)
+        return 0;
+    put_address(out, address, count);
+    for (uint16_t i = 0; i < unit->count; i++) {
+        if (is_news(&unit->cells[i], known))
+            put_cell(out, &unit->cells[i]);
+    }
+    return count;
+}
+
+// ---- reading: a violation marks the reader failed, and everything after it yields zeros
+
+static void expect(struct reader *reader, bool is_right)
+{
+    if (!is_right)
+        reader->failed = true;
+}
+
+// `from` minus a distance that may not lead below `floor`.
+static uint64_t read_back(struct reader *reader, uint64_t from, uint64_t floor)
+{
+    uint64_t distance = reader_varint(reader);
+    expect(reader, from >= floor && distance <= from - floor);
+    return reader->failed ? 0 : from - distance;
+}
+
+struct origin_set {
+    bool has[LIMIT_ORIGINS];
+};
+
+// A written origin number as a local index, each at most once in `met`.
+static uint16_t read_origin(struct reader *reader, const struct origin_map *map,
+                            struct origin_set *met)
+{
+    uint64_t number = reader_varint(reader);
+    expect(reader, number < map->count);
+    if (reader->failed)
+        return 0;
+    uint16_t origin = map->local[number];
+    expect(reader, !met->has[origin]);
+    met->has[origin] = true;
+    return origin;
+}
+
+static void read_life(struct reader *reader, unsigned flags, struct cell *cell)
+{
+    cell->write = flags & FLAG_LATER ? read_back(reader, cell->sequence, 1) : cell->sequence;
+    cell->birth = read_back(reader, cell->write, 1);
+    cell->total = reader_signed(reader);
+    if (!(flags & FLAG_CUT))
+        return;
+    cell->cut_write = read_back(reader, cell->write, cell->birth);
+    uint64_t uncut = cell->cut_write != cell->write ? (uint64_t)reader_signed(reader) : 0;
+    cell->cut_total = (int64_t)((uint64_t)cell->total - uncut);
+}
+
+static void read_base(struct reader *reader, const struct cell *cell, struct base *base)
+{
+    base->sequence = reader_varint(reader);
+    base->cut = reader_varint(reader);
+    expect(reader, base->sequence <= cell->sequence && base->cut <= cell->sequence);
+    if (base->sequence == 0)
+        return;
+    base->stamp = reader_u64(reader);
+    base->value = reader_signed(reader);
+}
+
+static void read_lease(struct reader *reader, struct lease *lease)
+{
+    lease->epoch = reader_varint(reader);
+    lease->sequence = reader_varint(reader);
+    lease->count = reader_signed(reader);
+    uint64_t ttl = reader_varint(reader);
+    expect(reader, ttl >> 1 <= UINT32_MAX && lease_is_set(lease));
+    lease->ttl_ms = (uint32_t)(ttl >> 1);
+    lease->ended = ttl & 1;
+}
+
+static void read_entry(struct reader *reader, struct cut *entry)
+{
+    entry->write = reader_varint(reader);
+    if (entry->write) {
+        entry->birth = read_back(reader, entry->write, 1);
+        entry->total = reader_signed(reader);
+    }
+    entry->base = reader_varint(reader);
+    expect(reader, entry->write || entry->base);
+}
+
+static int read_record(struct reader *reader, const struct origin_map *map, struct heap *heap,
+                       struct cell *cell)
+{
+    struct origin_set met = {{false}};
+    cell->reset = read_back(reader, cell->sequence, 1);
+    uint64_t count = reader_varint(reader);
+    expect(reader,
+           count > 0 && count <= map->count && count <= reader_left(reader) / ENTRY_BYTES_MIN);
+    if (reader->failed)
+        return 0;
+    cell->cuts = heap_alloc(heap, count * sizeof *cell->cuts);
+    if (!cell->cuts)
+        return -ENOMEM;
+    cell->cuts_count = (uint32_t)count;
+    for (uint32_t i = 0; i < cell->cuts_count; i++) {
+        cell->cuts[i] = (struct cut){.origin = read_origin(reader, map, &met)};
+        read_entry(reader, &cell->cuts[i]);
+    }
+    return 0;
+}
+
+static int read_cell(struct reader *reader, const struct origin_map *map, struct origin_set *met,
+                     struct unit *unit)
+{
+    uint8_t flags = reader_u8(reader);
+    uint8_t type = flags & FLAG_TYPED ? reader_u8(reader) : CELL_COUNTER;
+    uint16_t origin = read_origin(reader, map, met);
+    uint64_t sequence = reader_varint(reader);
+    expect(reader, flags <= FLAGS_ALL && type < CELL_TYPES_COUNT && sequence > 0);
+    expect(reader, flags & FLAG_LIFE || !(flags & (FLAG_LATER | FLAG_CUT)));
+    if (reader->failed)
+        return 0;
+    struct cell *cell = unit_obtain(unit, origin);
+    if (!cell)
+        return -ENOMEM;
+    cell->type = type;
+    cell->sequence = sequence;
+    if (flags & FLAG_LIFE)
+        read_life(reader, flags, cell);
+    int fault = flags & FLAG_RECORD ? read_record(reader, map, unit->heap, cell) : 0;
+    if (flags & FLAG_BASE)
+        read_base(reader, cell, &cell->base);
+    if (flags & FLAG_LEASE)
+        read_lease(reader, &cell->lease);
+    return fault;
+}
+
+static uint64_t read_address(struct reader *reader, struct address *address)
+{
+    uint8_t head = reader_u8(reader);
+    uint64_t rest = head >> 2;
+    if (rest == HEAD_MORE)
+        rest = reader_varint(reader);
+    expect(reader, (head & 3) <= UNIT_LEASE && rest < LIMIT_ORIGINS);
+    *address = (struct address){.kind = (enum unit_kind)(head & 3)};
+    address->key = reader_string(reader, LIMIT_KEY_BYTES);
+    if (address->kind != UNIT_KEY)
+        address->sub = reader_string(reader, LIMIT_KEY_BYTES);
+    expect(reader, rest < reader_left(reader) / CELL_BYTES_MIN);
+    return rest + 1;
+}
+
+int unit_read(struct reader *reader, const struct origin_map *map, struct address *out_address,
+              struct unit *out_unit)
+{
+    struct address address;
+    struct origin_set met = {{false}};
+    unit_clear(out_unit);
+    uint64_t count = read_address(reader, &address);
+    int fault = 0;
+    for (uint64_t i = 0; i < count && !fault && !reader->failed; i++)
+        fault = read_cell(reader, map, &met, out_unit);
+    if (fault || reader->failed) {
+        unit_clear(out_unit);
+        return fault ? fault : UNIT_E_MALFORMED;
+    }
+    *out_address = address;
+    return 0;
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sockets: listening, accepting, datagrams, and "HOST:PORT" texts. Every descriptor is non-blocking
+// and close-on-exec.
+#pragma once
+#include <netinet/in.h>
+#include "base/span.h"
+#include "os/loop.h"
+
+#define ENDPOINT_TEXT_MAX 270 // with NUL
+
+struct endpoint {
+    char host[256];
+    uint16_t port;
+};
+// "HOST:PORT", "[IPv6]:PORT". False: not one.
+bool endpoint_parse(const char *text, struct endpoint *out_endpoint);
+bool endpoint_is_loopback(const struct endpoint *endpoint);
+// An address, or "localhost", which then is 127.0.0.1: nothing to resolve.
+bool endpoint_is_numeric(const struct endpoint *endpoint);
+void endpoint_write(const struct endpoint *endpoint, char out_text[ENDPOINT_TEXT_MAX]);
+// What a socket is bound to: with the port that the kernel chose. 0 or -errno.
+int endpoint_of_socket(int fd, struct endpoint *out_endpoint);
+
+// A listening socket, reuseport so that each worker has its own; what it accepts has TCP_NODELAY
+// and keep-alive. fd or -errno. A name is resolved at once: for start-up only.
+int tcp_listen(const struct endpoint *endpoint);
+int tcp_accept(int fd); // fd, or -errno (-EAGAIN: none waits)
+// Starts connecting; a numeric endpoint only. fd or -errno.
+int tcp_connect(const struct endpoint *endpoint);
+int tcp_connect_address(const struct sockaddr *address, socklen_t len);
+int udp_bind(const struct endpoint *endpoint);    // fd or -errno
+int udp_connect(const struct endpoint *endpoint); // likewise
+
+// A listening socket on a loop. Accepts a bounded number a turn, and holds still for a moment when
+// the process has no descriptor left, instead of spinning.
+struct listener { // embedded in its owner; zero it, then set on_accepted
+    struct watch watch;
+    struct loop *loop;
+    struct loop_timer retry;
+    void (*on_accepted)(struct listener *listener, int fd); // gives the fd
+};
+int listener_start(struct listener *listener, struct loop *loop, const struct endpoint *endpoint);
+void listener_stop(struct listener *listener); // closes the socket; again: nothing

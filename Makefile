@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# One non-recursive Makefile. A new file or test needs no edit here: sources, tests and fuzz targets
-# are found by wildcard. MODE = release | debug | asan | tsan | tiny | test ; each has its own folder.
+# One non-recursive Makefile. A new file, test or fuzz target needs no edit here: all are found by
+# wildcard. MODE = release | debug | asan | tsan | tiny | test | fuzz; each has its own folder.
 MODE ?= release
 B := build/$(MODE)
 CC ?= gcc
@@ -8,54 +8,107 @@ WERROR ?= -Werror
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef $(WERROR)
 ARCH := $(if $(filter x86_64,$(shell uname -m)),-msse4.2)
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_release := -O2 -g
 CFLAGS_debug   := -O0 -g
-CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_asan    := -O1 -g $(ASAN)
 CFLAGS_tsan    := -O1 -g -fsanitize=thread
 CFLAGS_tiny    := -O1 -g -DQUIPU_TINY
 CFLAGS_test    := -O2 -g -DQUIPU_TEST_BUILD
+CFLAGS_fuzz    := -O1 -g $(ASAN) -fsanitize=fuzzer-no-link
+LDFLAGS_FUZZER := $(if $(filter fuzz,$(MODE)),-fsanitize=fuzzer)
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -pthread $(ARCH) $(CFLAGS_$(MODE)) $(WARN) -Isrc -I. -Iinclude \
 	-I/usr/share/include/llhttp -I/usr/include/lua5.1 -MMD -MP $(CFLAGS)
 LIBS := -lurcu-qsbr -lurcu-cds -lurcu-common -ljansson -llua5.1 -lcrypto -lm -pthread
 
-ROOMS := base crdt keyspace wire journal node replica command script os db service realtime
-ROOM_SOURCES := $(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c))
-CLI_SOURCES := $(wildcard src/cli/*.c)
+ROOMS := base crdt keyspace wire journal node replica command script os db service realtime cli
+MAIN := src/cli/main.c
+ROOM_SOURCES := $(filter-out $(MAIN),$(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)))
 SIM_SOURCES := $(wildcard sim/*.c)
 TEST_LIB := $(wildcard tests/lib/*.c)
 TESTS := $(wildcard tests/unit/test_*.c tests/scenario/test_*.c)
+FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
 LLHTTP := $(wildcard /usr/share/llhttp/*.c)
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
-ROOM_OBJECTS := $(call obj,$(ROOM_SOURCES)) $(patsubst /usr/share/llhttp/%.c,$(B)/obj/llhttp/%.o,$(LLHTTP))
+LIBRARY_OBJECTS := $(call obj,$(ROOM_SOURCES) $(SIM_SOURCES)) \
+	$(patsubst /usr/share/llhttp/%.c,$(B)/obj/llhttp/%.o,$(LLHTTP))
 TEST_BINARIES := $(patsubst tests/%.c,$(B)/tests/%,$(TESTS))
+FUZZ_BINARIES := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZERS))
 
 all: $(B)/quipu
 
-$(B)/quipu: $(B)/libquipu.a $(call obj,$(CLI_SOURCES) $(SIM_SOURCES))
-	$(CC) $(CFLAGS_ALL) -o $@ $(filter %.o,$^) $(B)/libquipu.a $(LIBS)
+$(B)/quipu: $(call obj,$(MAIN)) $(B)/libquipu.a
+	$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS)
 
-$(B)/libquipu.a: $(ROOM_OBJECTS)
+# Every room and the simulator; whoever links takes only what it uses.
+$(B)/libquipu.a: $(LIBRARY_OBJECTS)
 	@rm -f $@
 	ar rcs $@ $^
 
-$(B)/obj/%.o: %.c
+$(B)/obj/%.o: %.c | $(B)/.libraries
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
-$(B)/obj/llhttp/%.o: /usr/share/llhttp/%.c
+$(B)/obj/llhttp/%.o: /usr/share/llhttp/%.c | $(B)/.libraries
 	@mkdir -p $(@D)
 	$(CC) -O2 -g $(filter -fsanitize%,$(CFLAGS_$(MODE))) -I/usr/share/include/llhttp -w -c -o $@ $<
 
-$(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(TEST_LIB) $(SIM_SOURCES)) $(B)/libquipu.a
+# A source that embeds web/ (by .incbin, which the compiler does not report) is stale when web/ is.
+$(call obj,$(shell grep -ls incbin $(ROOM_SOURCES))): $(wildcard web/*)
+
+# Says which Debian packages are missing, by name, before the compiler stumbles over them.
+$(B)/.libraries: tools/setup
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -o $@ $(filter %.o,$^) $(B)/libquipu.a $(LIBS) -lcmocka
+	@tools/setup --check build
+	@touch $@
+
+$(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(TEST_LIB)) $(B)/libquipu.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(if $(LDFLAGS_FUZZER),,$(B)/obj/tests/fuzz/replay.o) $(call obj,$(TEST_LIB)) $(B)/libquipu.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_FUZZER) -o $@ $^ $(LIBS)
 
 tests: $(TEST_BINARIES)
+fuzzers: $(FUZZ_BINARIES)
+
+# ---- what people type
+
+run:
+	@tools/setup build
+	@$(MAKE) --no-print-directory -j2 all
+	$(B)/quipu up $(UP)
+
+test:
+	@tools/setup build test
+	@tools/test
+
+bench:
+	@tools/setup build bench
+	@$(MAKE) --no-print-directory -j2 all
+	@bench/run
+
+check:
+	@tools/check/all
+
+asan tsan tiny:
+	@$(MAKE) --no-print-directory MODE=$@ all tests
+test-build:
+	@$(MAKE) --no-print-directory MODE=test all
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	@tools/setup build fuzz
+	@tools/fuzz $(FUZZ_SECONDS)
+fuzz-replay:
+	@$(MAKE) --no-print-directory MODE=asan fuzzers
+	@tools/fuzz --replay build/asan/fuzz
 
 clean:
 	rm -rf build
 
-.PHONY: all tests clean
+.PHONY: all tests fuzzers run test bench check asan tsan tiny test-build fuzz fuzz-replay clean
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// quipu db: options into db_run.
+#include "cli/main.h"
+#include "cli/secret.h"
+#include "db/db.h"
+
+static const struct option rows[] = {
+    {.name = "replica",
+     .type = OPTION_TEXT,
+     .value = "NAME",
+     .help = "this replica's name, unique in its cluster"},
+    {.name = "cluster",
+     .type = OPTION_TEXT,
+     .value = "NAME",
+     .initial = "local",
+     .help = "peers of another cluster are refused"},
+    {.name = "data", .type = OPTION_PATH, .value = "DIR", .help = "made when missing"},
+    {.name = "listen",
+     .type = OPTION_ENDPOINT,
+     .initial = "127.0.0.1:7000",
+     .is_listening = true,
+     .help = "RESP"},
+    {.name = "peer-listen",
+     .type = OPTION_ENDPOINT,
+     .initial = "127.0.0.1:7001",
+     .is_listening = true,
+     .help = "other replicas"},
+    {.name = "advertise",
+     .type = OPTION_ENDPOINT,
+     .help = "where peers reach this one, if not as --peer-listen says"},
+    {.name = "peer",
+     .type = OPTION_ENDPOINT,
+     .is_repeated = true,
+     .help = "another replica's --peer-listen"},
+    {.name = "durability",
+     .type = OPTION_CHOICE,
+     .choices = "relaxed|strict",
+     .initial = "relaxed",
+     .help = "strict: on disk before the reply"},
+    {.name = "commit-interval",
+     .type = OPTION_DURATION,
+     .initial = OPTION_INITIAL(DB_COMMIT_INTERVAL_MS),
+     .smallest = 1,
+     .largest = DB_COMMIT_INTERVAL_MAX,
+     .help = "relaxed: on disk within this time"},
+    {.name = "threads",
+     .type = OPTION_INTEGER,
+     .initial = "1",
+     .smallest = 1,
+     .largest = DB_THREADS_MAX,
+     .help = "worker threads"},
+    {.name = "hook",
+     .type = OPTION_PATH,
+     .value = "FILE",
+     .help = "Lua run on each applied change, in place of the built-in one"},
+    OPTION_ROW_SECRET,
+    {.name = "start-wait",
+     .type = OPTION_DURATION,
+     .initial = OPTION_INITIAL(DB_START_WAIT_MS),
+     .smallest = 1,
+     .largest = 3600000,
+     .help = "how long a member may be silent at the start"},
+    {.name = "silence",
+     .type = OPTION_DURATION,
+     .initial = OPTION_INITIAL(DB_SILENCE_MS),
+     .smallest = 1000,
+     .largest = 86400000,
+     .help = "after it a replica's presence is hidden"},
+    {.name = "allow-cut", .type = OPTION_FLAG, .help = "QUIPU.LINK CUT and HEAL, for drills"},
+    {.name = "new-incarnation",
+     .type = OPTION_FLAG,
+     .help = "begin a new identity: always after restoring a backup"},
+    {.name = "limits", .type = OPTION_FLAG, .help = "print the limits of this build and end"},
+    OPTION_ROW_CONFIG,
+    {0},
+};
+
+static const struct command command = {
+    .name = "db",
+    .summary = "One replica of the counter database: RESP for clients, a peer protocol for the "
+               "other replicas.",
+    .options = rows,
+};
+
+static struct db_options db_options_of(const struct options *options)
+{
+    struct db_options db = {
+        .replica = options_text(options, "replica"),
+        .cluster = options_text(options, "cluster"),
+        .listen = options_endpoint(options, "listen"),
+        .peer_listen = options_endpoint(options, "peer-listen"),
+        .advertise = options_text(options, "advertise"),
+        .directory = options_text(options, "data"),
+        .durability = options_number(options, "durability") ? DB_STRICT : DB_RELAXED,
+        .commit_interval_ms = (uint32_t)options_number(options, "commit-interval"),
+        .threads = (unsigned)options_number(options, "threads"),
+        .hook_path = options_text(options, "hook"),
+        .start_wait_ms = (uint64_t)options_number(options, "start-wait"),
+        .silence_ms = (uint64_t)options_number(options, "silence"),
+        .is_cut_allowed = options_number(options, "allow-cut") != 0,
+        .is_new_incarnation = options_number(options, "new-incarnation") != 0,
+        .peers_count = options_count(options, "peer"),
+    };
+    for (unsigned i = 0; i < db.peers_count && i < DB_PEERS_MAX; i++)
+        db.peers[i] = options_text_at(options, "peer", i);
+    return db;
+}
+
+static int refuse(const char *what)
+{
+    fprintf(stderr, "quipu db: %s\n(quipu db --help lists the options)\n", what);
+    return 2;
+}
+
+static int run(const struct options *options)
+{
+    if (options_number(options, "limits")) {
+        db_print_limits();
+        return 0;
+    }
+    struct db_options db = db_options_of(options);
+    if (!db.replica || !db.directory)
+        return refuse(db.replica ? "--data DIR is missing" : "--replica NAME is missing");
+    if (db.peers_count > DB_PEERS_MAX)
+        return refuse("--peer: at most " OPTION_INITIAL(DB_PEERS_MAX) " of them");
+    struct secret secret;
+    if (secret_load(&secret, options))
+        return 1;
+    db.secret = secret_span(&secret);
+    return db_run(&db);
+}
+
+int db_main(int argc, char **argv)
+{
+    return options_run(&command, argc, argv, run);
+}

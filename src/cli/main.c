@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// quipu: which part to play. A sub-command is a row here and a file beside this one.
+#include <stdio.h>
+#include "cli/main.h"
+#include "cli/nearest.h"
+
+#define VERSION "0.1.0"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} commands[] = {
+    {"db", db_main, "one replica of the counter database"},
+    {"service", service_main, "the counter service: HTTP, heartbeats in, events out"},
+    {"realtime", realtime_main, "the real-time part: WebSocket, the dashboard"},
+};
+
+#define COMMANDS_COUNT (sizeof commands / sizeof *commands)
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "quipu: counters that count everywhere at once\n\n"
+                 "usage: quipu COMMAND [options]        quipu COMMAND --help lists them\n\n");
+    for (size_t i = 0; i < COMMANDS_COUNT; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\nexit status: 0 done, 1 failed, 2 wrong usage\n");
+}
+
+static int refuse(const char *word)
+{
+    struct nearest nearest = nearest_to(span_text(word));
+    for (size_t i = 0; i < COMMANDS_COUNT; i++)
+        nearest_consider(&nearest, commands[i].name);
+    fprintf(stderr, "quipu: unknown command \"%.100s\"", word);
+    if (nearest.best)
+        fprintf(stderr, "; did you mean %s?", nearest.best);
+    fprintf(stderr, "\n(quipu --help lists the commands)\n");
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 2, argv + 2);
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("quipu " VERSION "\n");
+        return 0;
+    }
+    return refuse(argv[1]);
+}

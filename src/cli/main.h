@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sub-commands' mains. argv begins after the sub-command's name; each returns the exit status:
+// 0 done, 1 failed, 2 wrong usage.
+#pragma once
+
+int db_main(int argc, char **argv);
+int service_main(int argc, char **argv);
+int realtime_main(int argc, char **argv);

@@ -10,8 +10,8 @@ struct disk {
 };
 
 struct disk_ops {
-    // Handle >= 0, or -errno. `create` makes a new file of `size` written (not sparse) zero bytes, synced,
-    // its name too; -EEXIST if there.
+    // Handle >= 0, or -errno. `create` makes a new file of `size` written (not sparse) zero bytes,
+    // synced, its name too; -EEXIST if there.
     int (*create)(struct disk *disk, const char *name, uint64_t size);
     int (*open)(struct disk *disk, const char *name);
     void (*close)(struct disk *disk, int file);

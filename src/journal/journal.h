@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The journal: frames of idempotent states in preallocated, recycled segments, and snapshots written
-// beside them. A frame is one commit; what is in it is the caller's. Because frames join, recovery
-// is: every frame of the newest complete snapshot, then every frame logged since that snapshot
-// *began*, in any order.
+// The journal: frames of idempotent states in preallocated, recycled segments, and snapshots
+// written beside them. A frame is one commit; what is in it is the caller's. Because frames join,
+// recovery is: every frame of the newest complete snapshot, then every frame logged since that
+// snapshot *began*, in any order.
 //
-// A torn tail (the last frame of the newest segment) is cut at the first bad checksum; damage
-// anywhere else is refused with file and offset. A failed write or sync is final: every later call
-// returns the same error (after a failed fsync the page cache cannot be trusted).
+// A torn tail (what was appended to the newest segment and never synced) is cut at the first bad
+// checksum; damage anywhere else is refused with file and offset. A failed write or sync is final:
+// every later call returns the same error (after a failed fsync the page cache cannot be trusted).
 //
 // Life: open (recovers) -> append / sync ... -> close. Snapshot: begin -> put ... -> end or abort,
 // with appends in between.
+//
+// Files: log-<number> segments, snap-<number> snapshots, spare-<number> segments to be used again;
+// names that end in .new are unfinished and go at the next open.
 #pragma once
 #include "journal/disk.h"
+
+#define JOURNAL_FRAME_BYTES_MAX (1u << 30)
 
 struct journal;
 
@@ -34,7 +39,8 @@ int journal_open(struct journal **out_journal, struct disk *disk, struct heap *h
                  const struct journal_options *options);
 void journal_close(struct journal *journal);
 
-// Writes one frame (not yet durable); journal_sync makes all appended frames durable.
+// Writes one frame (not yet durable); journal_sync makes all appended frames durable. 0, -EFBIG
+// (nothing written, not final), -ENOMEM (the same), or the final -errno.
 int journal_append(struct journal *journal, struct span frame);
 int journal_sync(struct journal *journal);
 
@@ -50,3 +56,13 @@ uint64_t journal_bytes_since_snapshot(const struct journal *journal);
 bool journal_has_failed(const struct journal *journal);
 // One line for the operator: what failed, in which file at which offset. "" when nothing did.
 const char *journal_error(const struct journal *journal);
+
+// Reads everything that a recovery would read, and checks it, without changing anything. 0 or an
+// outcome or -errno as journal_open, with `error` saying where.
+struct journal_report {
+    uint64_t snapshots_count, segments_count, frames_count, frames_bytes;
+    uint64_t cut_bytes; // up to the end of the last intact frame behind a torn one: never synced
+    char error[200];    // "" when all is well
+};
+int journal_verify(struct disk *disk, struct heap *heap, const struct journal_options *options,
+                   struct journal_report *out_report);

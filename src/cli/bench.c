@@ -16,13 +16,13 @@ static const struct {
 
 int bench_main(int argc, char **argv)
 {
-    bool is_help = argc >= 2 && !strcmp(argv[1], "--help");
-    for (size_t i = 0; argc >= 2 && i < sizeof benches / sizeof benches[0]; i++) {
-        if (!strcmp(argv[1], benches[i].name))
+    bool is_help = argc && !strcmp(argv[0], "--help");
+    for (size_t i = 0; argc && i < sizeof benches / sizeof benches[0]; i++) {
+        if (!strcmp(argv[0], benches[i].name))
             return benches[i].main(argc - 1, argv + 1);
     }
     FILE *to = is_help ? stdout : stderr;
-    fprintf(to, "usage: quipu bench WHAT [OPTIONS]\n");
+    fprintf(to, "usage: quipu bench WHAT [options]        quipu bench WHAT --help lists them\n\n");
     for (size_t i = 0; i < sizeof benches / sizeof benches[0]; i++)
         fprintf(to, "  %-8s %s\n", benches[i].name, benches[i].what);
     return is_help ? 0 : 2;

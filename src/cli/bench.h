@@ -8,6 +8,7 @@
 #include "base/span.h"
 #include "cli/histogram.h"
 
+// argv begins after the word that chose them, as everywhere in main.h.
 int bench_main(int argc, char **argv);
 int bench_resp_main(int argc, char **argv);
 int bench_fanout_main(int argc, char **argv);
@@ -25,6 +26,7 @@ uint64_t bench_now_ns(void);
 
 // ---- bench_request.c: every request is written before the clock starts, in a ring
 
+#define BENCH_OPS "incr|get|mget|set|ping|fill" // in the order of enum bench_op
 enum bench_op { BENCH_INCR, BENCH_GET, BENCH_MGET, BENCH_SET, BENCH_PING, BENCH_FILL };
 
 struct request_ring {
@@ -41,7 +43,6 @@ struct request_options {
     uint32_t overhang;    // the longest run that is asked for at once
 };
 
-bool bench_op_parse(const char *text, enum bench_op *out_op);
 // Keys are counter:00000000 and on (16 bytes), each used equally often in a shuffled order. False:
 // no memory.
 bool request_ring_init(struct request_ring *ring, const struct request_options *options);

@@ -1,32 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
 // `quipu bench fanout`: N subscribers track one key; each round adds one to it and waits until all
 // have the new value. Printed beside it: a plain send() of the same frame to as many sockets.
-#include <getopt.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
 #include "cli/bench_fanout.h"
 #include "cli/meter.h"
+#include "cli/options.h"
 
 #define ROUND_MS    10000u
 #define ROUNDS_WARM 3u
-#define ROUNDS_MAX  1000000u
-#define CROWD_MAX   60000u
 
-static const char usage[] =
-    "usage: quipu bench fanout [--to HOST:PORT] [--db HOST:PORT] [--key fanout]\n"
-    "         [--subscribers 1000] [--rounds 20] [--pid PID] [--cpu N] [--floor-cpu N] [--json]\n"
-    "  --to is the real-time part, --pid its process. Each round changes the key once in the\n"
-    "  database and waits until every subscriber has the new value.\n";
+static const struct option rows[] = {
+    {.name = "to",
+     .type = OPTION_ENDPOINT,
+     .initial = "127.0.0.1:7004",
+     .help = "the real-time part"},
+    {.name = "db",
+     .type = OPTION_ENDPOINT,
+     .initial = "127.0.0.1:7000",
+     .help = "a database: where the key is changed"},
+    {.name = "key",
+     .type = OPTION_TEXT,
+     .initial = "fanout",
+     .help = "the counter that is changed"},
+    {.name = "subscribers",
+     .type = OPTION_INTEGER,
+     .initial = "1000",
+     .smallest = 1,
+     .largest = 60000,
+     .help = "WebSocket connections that track it"},
+    {.name = "rounds",
+     .type = OPTION_INTEGER,
+     .initial = "20",
+     .smallest = 1,
+     .largest = 1000000,
+     .help = "changes, each waited for until everybody has it"},
+    {.name = "pid",
+     .type = OPTION_INTEGER,
+     .initial = "0",
+     .largest = INT32_MAX,
+     .help = "the real-time part's process: tells its CPU a delivery"},
+    {.name = "cpu",
+     .type = OPTION_INTEGER,
+     .initial = "-1",
+     .smallest = -1,
+     .largest = 1023,
+     .help = "pins the subscribers to this core; -1: none"},
+    {.name = "floor-cpu",
+     .type = OPTION_INTEGER,
+     .initial = "-1",
+     .smallest = -1,
+     .largest = 1023,
+     .help = "pins the plain sender to this core"},
+    {.name = "json", .type = OPTION_FLAG, .help = "one line of JSON"},
+    {0},
+};
+
+static const struct command command = {
+    .name = "bench fanout",
+    .summary = "One change to many WebSocket subscribers, and a plain send() of the same frame to "
+               "as many sockets.",
+    .options = rows,
+};
 
 struct fanout {
     const char *to, *db, *key;
     uint32_t subscribers, rounds;
-    long pid;
+    pid_t pid;
     int cpu, floor_cpu;
     bool is_json;
 };
@@ -40,20 +82,6 @@ struct outcome {
 };
 
 static struct histogram each_ns, all_ns;
-
-static const struct option options_table[] = {
-    {"to", required_argument, NULL, 't'},
-    {"db", required_argument, NULL, 'd'},
-    {"key", required_argument, NULL, 'k'},
-    {"subscribers", required_argument, NULL, 'n'},
-    {"rounds", required_argument, NULL, 'r'},
-    {"pid", required_argument, NULL, 'p'},
-    {"cpu", required_argument, NULL, 'a'},
-    {"floor-cpu", required_argument, NULL, 'f'},
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
 
 // Adds one by RESP and returns the new value; -1 after a line on stderr.
 static int64_t add_one(int db, const char *key)
@@ -106,8 +134,8 @@ static void begin(struct crowd *crowd, struct meter *meter)
 static int run_quipu(const struct fanout *fanout, struct crowd *crowd, struct outcome *outcome)
 {
     struct meter meter;
-    if (meter_init(&meter, (pid_t)fanout->pid)) {
-        fprintf(stderr, "quipu bench fanout: no process %ld\n", fanout->pid);
+    if (meter_init(&meter, fanout->pid)) {
+        fprintf(stderr, "quipu bench fanout: no process %d\n", (int)fanout->pid);
         return 1;
     }
     int db = bench_connect(fanout->db);
@@ -203,62 +231,23 @@ static int measure(const struct fanout *fanout)
     return 0;
 }
 
-static bool set_option(struct fanout *fanout, int option, const char *value)
+static int run(const struct options *options)
 {
-    char *end = NULL;
-    long number = value ? strtol(value, &end, 10) : 0;
-    bool is_number = value && end != value && !*end && number >= 0;
-    switch (option) {
-    case 't':
-        fanout->to = value;
-        return true;
-    case 'd':
-        fanout->db = value;
-        return true;
-    case 'k':
-        fanout->key = value;
-        return true;
-    case 'n':
-        fanout->subscribers = (uint32_t)number;
-        return is_number && number && number <= CROWD_MAX;
-    case 'r':
-        fanout->rounds = (uint32_t)number;
-        return is_number && number && number <= ROUNDS_MAX;
-    case 'p':
-        fanout->pid = number;
-        return is_number;
-    case 'a':
-        fanout->cpu = (int)number;
-        return is_number;
-    case 'f':
-        fanout->floor_cpu = (int)number;
-        return is_number;
-    case 'j':
-        fanout->is_json = true;
-        return true;
-    default:
-        return false;
-    }
+    struct fanout fanout = {
+        .to = options_text(options, "to"),
+        .db = options_text(options, "db"),
+        .key = options_text(options, "key"),
+        .subscribers = (uint32_t)options_number(options, "subscribers"),
+        .rounds = (uint32_t)options_number(options, "rounds"),
+        .pid = (pid_t)options_number(options, "pid"),
+        .cpu = (int)options_number(options, "cpu"),
+        .floor_cpu = (int)options_number(options, "floor-cpu"),
+        .is_json = options_number(options, "json") != 0,
+    };
+    return measure(&fanout);
 }
 
 int bench_fanout_main(int argc, char **argv)
 {
-    struct fanout fanout = {.to = "127.0.0.1:7004",
-                            .db = "127.0.0.1:7000",
-                            .key = "fanout",
-                            .subscribers = 1000,
-                            .rounds = 20,
-                            .cpu = -1,
-                            .floor_cpu = -1};
-    for (int option; (option = getopt_long(argc, argv, "", options_table, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        }
-        if (!set_option(&fanout, option, optarg) || optind > argc) {
-            fprintf(stderr, "quipu bench fanout: a wrong option or value\n%s", usage);
-            return 2;
-        }
-    }
-    return measure(&fanout);
+    return options_run(&command, argc, argv, run);
 }

@@ -19,29 +19,14 @@
 #define SHUFFLE_SEED    42u
 #define FILL_VALUE      "123456" // six digits: no server's table of shared small numbers applies
 
-static const struct {
-    const char *name;
-    const char *format; // takes the key's number
-} ops[] = {
-    [BENCH_INCR] = {"incr", "*2\r\n$4\r\nINCR\r\n$16\r\n" KEY_FORMAT "\r\n"},
-    [BENCH_GET] = {"get", "*2\r\n$3\r\nGET\r\n$16\r\n" KEY_FORMAT "\r\n"},
-    [BENCH_MGET] = {"mget", NULL},
-    [BENCH_SET] = {"set", "*3\r\n$3\r\nSET\r\n$16\r\n" KEY_FORMAT "\r\n$6\r\n" FILL_VALUE "\r\n"},
-    [BENCH_PING] = {"ping", "*1\r\n$4\r\nPING\r\n"},
-    [BENCH_FILL] = {"fill",
-                    "*3\r\n$6\r\nINCRBY\r\n$16\r\n" KEY_FORMAT "\r\n$6\r\n" FILL_VALUE "\r\n"},
+static const char *const formats[] = {
+    // each takes the key's number
+    [BENCH_INCR] = "*2\r\n$4\r\nINCR\r\n$16\r\n" KEY_FORMAT "\r\n",
+    [BENCH_GET] = "*2\r\n$3\r\nGET\r\n$16\r\n" KEY_FORMAT "\r\n",
+    [BENCH_SET] = "*3\r\n$3\r\nSET\r\n$16\r\n" KEY_FORMAT "\r\n$6\r\n" FILL_VALUE "\r\n",
+    [BENCH_PING] = "*1\r\n$4\r\nPING\r\n",
+    [BENCH_FILL] = "*3\r\n$6\r\nINCRBY\r\n$16\r\n" KEY_FORMAT "\r\n$6\r\n" FILL_VALUE "\r\n",
 };
-
-bool bench_op_parse(const char *text, enum bench_op *out_op)
-{
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        if (!strcmp(text, ops[i].name)) {
-            *out_op = (enum bench_op)i;
-            return true;
-        }
-    }
-    return false;
-}
 
 static uint32_t *shuffled_keys(uint32_t count, uint32_t keys)
 {
@@ -97,7 +82,7 @@ bool request_ring_init(struct request_ring *ring, const struct request_options *
         if (is_mget)
             len += write_mget(to, order + first, count - first, options->keys_a_mget);
         else
-            len += (size_t)sprintf(to, ops[options->op].format, order[at]);
+            len += (size_t)sprintf(to, formats[options->op], order[at]);
     }
     ring->offsets[total] = len;
     free(order);

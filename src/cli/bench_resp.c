@@ -2,115 +2,94 @@
 // `quipu bench resp`: loads one RESP server and says what an operation took and what it cost the
 // server. Read the CPU first: on a shared machine it holds within a few per cent when throughput
 // does not.
-#include <getopt.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
 #include "cli/bench_load.h"
+#include "cli/options.h"
 
-#define KEYS_MAX        100000000u
-#define CONNECTIONS_MAX 20000u
-#define PIPELINE_MAX    65536u
+#define KEYS_MAX        100000000
+#define CONNECTIONS_MAX 20000
+#define PIPELINE_MAX    65536
+#define DAY_MS          86400000
 
-static const char usage[] =
-    "usage: quipu bench resp [--to HOST:PORT] [--op incr|get|mget|set|ping|fill]\n"
-    "         [--connections 50] [--pipeline 1] [--keys 1] [--keys-per-mget 32]\n"
-    "         [--rate OPS/S] [--seconds 1] [--warm 0.2] [--pid PID] [--cpu N] [--json]\n"
-    "  Keys are counter:00000000 and on. fill adds 123456 to each of them once and ends.\n"
-    "  --rate sends at fixed times and times each reply from when its request was due.\n"
-    "  --pid tells the CPU that this process spent an operation; --cpu pins the loader.\n";
+static const struct option rows[] = {
+    {.name = "to",
+     .type = OPTION_ENDPOINT,
+     .initial = "127.0.0.1:7000",
+     .help = "the server, ours or another that speaks RESP"},
+    {.name = "op",
+     .type = OPTION_CHOICE,
+     .choices = BENCH_OPS,
+     .initial = "incr",
+     .help = "fill: adds 123456 to each key once, then ends"},
+    {.name = "connections",
+     .type = OPTION_INTEGER,
+     .initial = "50",
+     .smallest = 1,
+     .largest = CONNECTIONS_MAX,
+     .help = "sockets that load at once"},
+    {.name = "pipeline",
+     .type = OPTION_INTEGER,
+     .initial = "1",
+     .smallest = 1,
+     .largest = PIPELINE_MAX,
+     .help = "requests a connection sends before it reads"},
+    {.name = "keys",
+     .type = OPTION_INTEGER,
+     .initial = "1",
+     .smallest = 1,
+     .largest = KEYS_MAX,
+     .help = "counter:00000000 and on, in a shuffled order"},
+    {.name = "keys-per-mget",
+     .type = OPTION_INTEGER,
+     .initial = "32",
+     .smallest = 1,
+     .largest = 1024,
+     .help = "how many keys an MGET asks for"},
+    {.name = "rate",
+     .type = OPTION_INTEGER,
+     .initial = "0",
+     .largest = 1000000000,
+     .help = "operations a second, each timed from when it was due; 0: as fast as replies come"},
+    {.name = "time",
+     .type = OPTION_DURATION,
+     .initial = "1s",
+     .smallest = 1,
+     .largest = DAY_MS,
+     .help = "how long it measures"},
+    {.name = "warm-up",
+     .type = OPTION_DURATION,
+     .initial = "200ms",
+     .largest = DAY_MS,
+     .help = "load before that, not counted"},
+    {.name = "pid",
+     .type = OPTION_INTEGER,
+     .initial = "0",
+     .largest = INT32_MAX,
+     .help = "the server's process: tells its CPU an operation"},
+    {.name = "cpu",
+     .type = OPTION_INTEGER,
+     .initial = "-1",
+     .smallest = -1,
+     .largest = 1023,
+     .help = "pins the loader to this core; -1: none"},
+    {.name = "json", .type = OPTION_FLAG, .help = "one line of JSON"},
+    {0},
+};
+
+static const struct command command = {
+    .name = "bench resp",
+    .summary = "Loads one RESP server; tells throughput, latency and the server's CPU an "
+               "operation.",
+    .options = rows,
+};
 
 struct command_line {
     struct load_options load;
     const char *op_name;
-    long pid;
+    pid_t pid;
     int cpu;
     bool is_json;
 };
-
-static bool parse_number(const char *text, double largest, double *out)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end || !(value >= 0) || value > largest)
-        return false;
-    *out = value;
-    return true;
-}
-
-static bool parse_count(const char *text, uint32_t largest, uint32_t *out)
-{
-    double value;
-    if (!parse_number(text, largest, &value) || value < 1)
-        return false;
-    *out = (uint32_t)value;
-    return true;
-}
-
-static const struct option options_table[] = {
-    {"to", required_argument, NULL, 't'},
-    {"op", required_argument, NULL, 'o'},
-    {"connections", required_argument, NULL, 'c'},
-    {"pipeline", required_argument, NULL, 'P'},
-    {"keys", required_argument, NULL, 'k'},
-    {"keys-per-mget", required_argument, NULL, 'm'},
-    {"rate", required_argument, NULL, 'r'},
-    {"seconds", required_argument, NULL, 's'},
-    {"warm", required_argument, NULL, 'w'},
-    {"pid", required_argument, NULL, 'p'},
-    {"cpu", required_argument, NULL, 'a'},
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
-static bool set_option(struct command_line *line, int option, const char *value)
-{
-    struct load_options *load = &line->load;
-    double number = 0;
-    switch (option) {
-    case 't':
-        load->address = value;
-        return true;
-    case 'o':
-        line->op_name = value;
-        return bench_op_parse(value, &load->op);
-    case 'c':
-        return parse_count(value, CONNECTIONS_MAX, &load->connections);
-    case 'P':
-        return parse_count(value, PIPELINE_MAX, &load->pipeline);
-    case 'k':
-        return parse_count(value, KEYS_MAX, &load->keys);
-    case 'm':
-        return parse_count(value, 1024, &load->keys_a_mget);
-    case 'r':
-        if (!parse_number(value, 1e9, &number))
-            return false;
-        load->rate = (uint64_t)number;
-        return true;
-    case 's':
-    case 'w':
-        if (!parse_number(value, 86400, &number))
-            return false;
-        *(option == 's' ? &load->measure_ns : &load->warm_ns) = (uint64_t)(number * 1e9);
-        return true;
-    case 'p':
-    case 'a':
-        if (!parse_number(value, 1u << 30, &number))
-            return false;
-        if (option == 'p')
-            line->pid = (long)number;
-        else
-            line->cpu = (int)number;
-        return true;
-    case 'j':
-        line->is_json = true;
-        return true;
-    default:
-        return false;
-    }
-}
 
 static double microseconds(const struct histogram *latency, double quantile)
 {
@@ -147,19 +126,13 @@ static void report(const struct command_line *line, const struct load_result *re
            reading->others_cores, (unsigned long long)result->tally.errors);
 }
 
-static int wrong_usage(const char *why)
-{
-    fprintf(stderr, "quipu bench resp: %s\n%s", why, usage);
-    return 2;
-}
-
 static int measure(struct command_line *line)
 {
     static struct histogram latency;
     struct load_result result = {.latency_ns = &latency};
     struct meter meter;
-    if (meter_init(&meter, (pid_t)line->pid)) {
-        fprintf(stderr, "quipu bench resp: no process %ld\n", line->pid);
+    if (meter_init(&meter, line->pid)) {
+        fprintf(stderr, "quipu bench resp: no process %d\n", (int)line->pid);
         return 1;
     }
     line->load.meter = &meter;
@@ -175,26 +148,32 @@ static int measure(struct command_line *line)
     return result.tally.errors ? 1 : 0;
 }
 
+static void fill_command_line(struct command_line *line, const struct options *options)
+{
+    *line = (struct command_line){
+        .op_name = options_text(options, "op"),
+        .pid = (pid_t)options_number(options, "pid"),
+        .cpu = (int)options_number(options, "cpu"),
+        .is_json = options_number(options, "json") != 0,
+        .load = {.address = options_text(options, "to"),
+                 .op = (enum bench_op)options_number(options, "op"),
+                 .connections = (uint32_t)options_number(options, "connections"),
+                 .pipeline = (uint32_t)options_number(options, "pipeline"),
+                 .keys = (uint32_t)options_number(options, "keys"),
+                 .keys_a_mget = (uint32_t)options_number(options, "keys-per-mget"),
+                 .rate = (uint64_t)options_number(options, "rate"),
+                 .warm_ns = (uint64_t)options_number(options, "warm-up") * 1000000,
+                 .measure_ns = (uint64_t)options_number(options, "time") * 1000000}};
+}
+
+static int run(const struct options *options)
+{
+    struct command_line line;
+    fill_command_line(&line, options);
+    return measure(&line);
+}
+
 int bench_resp_main(int argc, char **argv)
 {
-    struct command_line line = {.op_name = "incr",
-                                .cpu = -1,
-                                .load = {.address = "127.0.0.1:7000",
-                                         .connections = 50,
-                                         .pipeline = 1,
-                                         .keys = 1,
-                                         .keys_a_mget = 32,
-                                         .warm_ns = 200000000,
-                                         .measure_ns = 1000000000}};
-    for (int option; (option = getopt_long(argc, argv, "", options_table, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        }
-        if (!set_option(&line, option, optarg))
-            return wrong_usage("a wrong option or value");
-    }
-    if (optind != argc)
-        return wrong_usage("an argument too many");
-    return measure(&line);
+    return options_run(&command, argc, argv, run);
 }

@@ -10,10 +10,10 @@ static bool is_in_class(struct span p, size_t at, uint8_t byte, size_t *next)
     bool found = false;
     at += negated;
     while (at < p.len && p.ptr[at] != ']') {
-        if (p.ptr[at] == '\\' && at + 1 < p.len)
-            at++;
+        bool is_escaped = p.ptr[at] == '\\' && at + 1 < p.len;
+        at += is_escaped;
         uint8_t low = p.ptr[at], high = low;
-        if (at + 2 < p.len && p.ptr[at + 1] == '-') {
+        if (!is_escaped && at + 2 < p.len && p.ptr[at + 1] == '-') {
             high = p.ptr[at + 2];
             at += 2;
         }

@@ -31,7 +31,8 @@ struct keyspace_options {
     unsigned shards_count; // power of two; 0: a default
 };
 
-struct keyspace *keyspace_new(struct heap *heap, const struct keyspace_options *options); // NULL: -ENOMEM
+// NULL: no memory. Several threads may call the heap at once if several use the keyspace.
+struct keyspace *keyspace_new(struct heap *heap, const struct keyspace_options *options);
 void keyspace_free(struct keyspace *keyspace); // no other thread may be registered
 
 void keyspace_thread_start(void); // registers the calling thread with QSBR, online
@@ -59,21 +60,30 @@ enum {
     RECORD_DEAD = 1u << 2,  // removed from the table; only ever set once
     RECORD_WIDE = 1u << 3,  // cells are in a unit of their own (replica thread only)
     RECORD_RANGE = 1u << 4, // the exact value does not fit 64 bits
-    RECORD_NEAR = 1u << 5,  // this origin's total is beyond half of LIMIT_TOTAL: adds go the exact way
+    RECORD_LOST = 1u << 6,  // dirty, but not on the queue: there was no memory for it
+    RECORD_NEAR = 1u << 5,  // this origin's total is far out: adds take the exact way
 };
 uint32_t record_flags(const struct record *record);
 enum cell_type record_type(const struct record *record);
 int64_t record_value(const struct record *record);
 struct address record_address(const struct record *record); // borrows until the next quiescence
 
+// The change number at which the record last changed (see the change order), 0: not yet.
+uint64_t record_change(const struct record *record);
+
 enum {
     RECORD_E_DEAD = 1, // find it again
     RECORD_E_TYPE,     // not a counter, or a negative amount on a G-counter
-    RECORD_E_OVERFLOW, // would leave the signed 64-bit range or LIMIT_TOTAL; nothing changed
+    RECORD_E_EXACT,    // near a limit: ask the replica thread (replica_add), which reckons exactly
 };
-// Adds to a counter and marks it live and dirty. Wait-free but for amounts above 2^32, values above
-// 2^58, or RECORD_NEAR, which take a compare-and-swap loop.
-// out_value: the value right after this add. out_first: whether the dirty queue was empty before.
+// Adds to a counter and marks it live and dirty. Wait-free. Amounts beyond RECORD_AMOUNT_MAX,
+// values beyond RECORD_VALUE_MAX and RECORD_NEAR are RECORD_E_EXACT, so that what workers add
+// between two commits can bring no sum near its limit. On an outcome nothing changed. out_value:
+// the value right after this add. out_first: nothing was waiting for the replica thread before:
+// wake it.
+#define RECORD_AMOUNT_MAX ((int64_t)1 << 24)
+#define RECORD_VALUE_MAX  ((int64_t)1 << 58)
+#define RECORD_NEAR_MIN   ((int64_t)1 << 57) // an own total beyond it is RECORD_NEAR
 int keyspace_add(struct keyspace *keyspace, struct record *record, int64_t amount,
                  int64_t *out_value, bool *out_first);
 
@@ -88,21 +98,22 @@ uint64_t keyspace_scan(const struct keyspace *keyspace, uint64_t cursor, unsigne
 
 // ---- the replica thread only
 
-// The next dirty record with its mark cleared, or NULL. Call in batches: it prefetches ahead.
+// The next dirty record with its mark cleared, or NULL: the queue is empty. It prefetches ahead.
 struct record *keyspace_drain(struct keyspace *keyspace);
-bool keyspace_is_clean(const struct keyspace *keyspace); // nothing queued (any thread; a hint)
+bool keyspace_is_clean(const struct keyspace *keyspace); // nothing waits for a drain (a hint)
 // Puts the record on the dirty queue if it is not (for changes that do not come from workers).
 void keyspace_mark(struct keyspace *keyspace, struct record *record);
 
-// The common record holds one cell of three words in place: one origin, never cut, no base, no lease.
-// record_load copies the cells out (heap of `unit`); record_store puts them back, in place when they
-// fit that form, else in a unit of the record's own (takes the unit's memory; `unit` is empty after).
-// -ENOMEM leaves the record as it was.
+// The common record holds one cell of three words in place: one origin, never cut, no base, no
+// lease. record_load copies the cells out (`unit` is cleared first); record_store puts them back,
+// in place when they fit that form, else in a unit of the record's own (takes the unit's memory).
+// `unit` is empty after. -ENOMEM leaves the record and `unit` as they were.
 int record_load(const struct record *record, struct unit *unit);
 int record_store(struct keyspace *keyspace, struct record *record, struct unit *unit);
 // The wide record's own unit to read or change in place, NULL when the record is in the small form.
 struct unit *record_unit(struct record *record);
-// The small form's cell, for the hot path of a commit. NULL when wide. `origin` ORIGIN_NONE: no cell.
+// The small form's cell, for the hot path of a commit. NULL when wide. `origin` ORIGIN_NONE: no
+// cell.
 struct record_cell {
     uint64_t sequence; // also its `write`
     uint64_t birth;
@@ -111,17 +122,19 @@ struct record_cell {
 struct record_cell *record_small(struct record *record, uint16_t *out_origin);
 void record_small_put(struct record *record, uint16_t origin, struct record_cell cell);
 
-// Adds to `value` without marking: what the replica thread changed in the cells. Returns the value after.
+// Adds to `value` without marking: what the replica thread changed in the cells. Returns the value
+// after.
 int64_t record_shift(struct record *record, int64_t difference);
 int64_t record_value_now(const struct record *record); // sequentially consistent
 // Sets and clears flags and the type; keeps keyspace_keys_count right. Returns the flags before.
-uint32_t record_mark(struct keyspace *keyspace, struct record *record, uint32_t set,
-                     uint32_t clear, enum cell_type type);
-// Takes the record out of the table if it is neither dirty nor live and its value equals `expected`;
-// it is freed after a grace period. False: it is in use again, leave it.
+uint32_t record_mark(struct keyspace *keyspace, struct record *record, uint32_t set, uint32_t clear,
+                     enum cell_type type);
+// Takes the record out of the table if it is neither dirty nor live and its value equals
+// `expected`; it is freed after a grace period. False: it is in use again, leave it.
 bool keyspace_remove(struct keyspace *keyspace, struct record *record, int64_t expected);
 
-// Members and leases hang on their key's record (which exists as long as one of them does).
+// Members and leases hang on their key's record (which exists as long as one of them does); only
+// the replica thread obtains them. Any thread may find one.
 struct record *record_parent(const struct record *record); // NULL for a UNIT_KEY record
 struct record *record_first_child(const struct record *parent);
 struct record *record_next_child(const struct record *child);
@@ -130,7 +143,9 @@ struct record *record_next_child(const struct record *child);
 // (1, 2, 3 ... in this process). `change_order_put` gives the record the next number.
 uint64_t keyspace_change_put(struct keyspace *keyspace, struct record *record);
 uint64_t keyspace_change_newest(const struct keyspace *keyspace); // 0: none yet
-uint64_t keyspace_change_oldest(const struct keyspace *keyspace); // numbers below it are forgotten
+uint64_t keyspace_change_oldest(const struct keyspace *keyspace); // below it some may be forgotten
+// The least number not below `number` that may hold a record: where a loop may begin.
+uint64_t keyspace_change_skip(const struct keyspace *keyspace, uint64_t number);
 // The record changed at `number`, NULL if it changed again since or is gone.
 struct record *keyspace_change_at(const struct keyspace *keyspace, uint64_t number);
 

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// The dirty queue: records whose value workers changed, each once (the DIRTY flag sees to it), from
+// many producers to the replica thread. Chunks of slots; a producer takes a slot by one fetch-add
+// and fills it. No pointer in the record, so a counter that rests costs nothing here.
+//
+// When no chunk can be had the queue overflows: the record is marked LOST and the consumer finds it
+// by a walk over the keyspace. Nothing is lost, it is only slower. A DIRTY record is on the queue
+// exactly once, or it is LOST, so a record that is neither can be removed.
+#include <errno.h>
+#include "keyspace/private.h"
+
+static struct dirty_chunk *chunk_new(struct dirty *dirty)
+{
+    // Acquire-release: the chunk's zeros come with it.
+    struct dirty_chunk *chunk = atomic_exchange_explicit(&dirty->spare, NULL, memory_order_acq_rel);
+    if (!chunk)
+        chunk = heap_alloc(dirty->heap, sizeof *chunk);
+    if (chunk)
+        memset(chunk, 0, sizeof *chunk);
+    return chunk;
+}
+
+int dirty_init(struct dirty *dirty, struct heap *heap)
+{
+    *dirty = (struct dirty){.heap = heap};
+    dirty->head = chunk_new(dirty);
+    if (!dirty->head)
+        return -ENOMEM;
+    atomic_store_explicit(&dirty->tail, dirty->head, memory_order_relaxed);
+    return 0;
+}
+
+void dirty_deinit(struct dirty *dirty)
+{
+    struct dirty_chunk *spare = atomic_load_explicit(&dirty->spare, memory_order_relaxed);
+    heap_free(dirty->heap, spare, sizeof *spare);
+    while (dirty->head) {
+        struct dirty_chunk *chunk = dirty->head;
+        dirty->head = atomic_load_explicit(&chunk->next, memory_order_relaxed);
+        heap_free(dirty->heap, chunk, sizeof *chunk);
+    }
+}
+
+// A full chunk is followed by a new one, ours or that of whoever was faster. NULL: no memory.
+static struct dirty_chunk *advance(struct dirty *dirty, struct dirty_chunk *full)
+{
+    // Acquire: pairs with the release below, the chunk is seen zeroed.
+    struct dirty_chunk *next = atomic_load_explicit(&full->next, memory_order_acquire);
+    if (!next) {
+        struct dirty_chunk *fresh = chunk_new(dirty);
+        if (!fresh)
+            return NULL;
+        if (atomic_compare_exchange_strong_explicit(&full->next, &next, fresh, memory_order_acq_rel,
+                                                    memory_order_acquire))
+            next = fresh;
+        else
+            heap_free(dirty->heap, fresh, sizeof *fresh); // never published
+    }
+    struct dirty_chunk *expected = full;
+    atomic_compare_exchange_strong_explicit(&dirty->tail, &expected, next, memory_order_acq_rel,
+                                            memory_order_relaxed);
+    return next;
+}
+
+static bool queue(struct dirty *dirty, struct record *record)
+{
+    // Acquire: pairs with the release that published the chunk as tail.
+    struct dirty_chunk *chunk = atomic_load_explicit(&dirty->tail, memory_order_acquire);
+    while (chunk) {
+        uint32_t at = atomic_fetch_add_explicit(&chunk->reserved, 1, memory_order_relaxed);
+        if (at < DIRTY_CHUNK) {
+            // Release: pairs with the consumer's acquire of the slot.
+            atomic_store_explicit(&chunk->slot[at], record, memory_order_release);
+            return true;
+        }
+        chunk = advance(dirty, chunk);
+    }
+    return false;
+}
+
+bool dirty_put(struct keyspace *keyspace, struct record *record)
+{
+    struct dirty *dirty = &keyspace->dirty;
+    if (!queue(dirty, record)) {
+        atomic_fetch_or(&record->state, RECORD_LOST);
+        atomic_store(&dirty->is_overflow, true);
+    }
+    // Sequentially consistent, against the consumer's clearing of is_pending before it looks:
+    // either it sees our slot or we see it cleared.
+    return !atomic_load(&dirty->is_pending) && !atomic_exchange(&dirty->is_pending, true);
+}
+
+// ---- the consumer
+
+static struct record *next_slot(struct keyspace *keyspace)
+{
+    struct dirty *dirty = &keyspace->dirty;
+    if (dirty->head_at == DIRTY_CHUNK) {
+        struct dirty_chunk *done = dirty->head;
+        // Acquire: pairs with advance().
+        struct dirty_chunk *next = atomic_load_explicit(&done->next, memory_order_acquire);
+        if (!next)
+            return NULL;
+        // A producer that was slow may still hold `tail` as it was: it must not find it gone.
+        struct dirty_chunk *expected = done;
+        atomic_compare_exchange_strong_explicit(&dirty->tail, &expected, next, memory_order_acq_rel,
+                                                memory_order_relaxed);
+        dirty->head = next;
+        dirty->head_at = 0;
+        grace_retire_chunk(keyspace, done);
+    }
+    struct dirty_chunk *chunk = dirty->head;
+    uint32_t ahead = dirty->head_at + 8;
+    if (ahead < DIRTY_CHUNK)
+        __builtin_prefetch(atomic_load_explicit(&chunk->slot[ahead], memory_order_relaxed), 1);
+    // Sequentially consistent: after the clearing of is_pending (see dirty_put).
+    struct record *record = atomic_load(&chunk->slot[dirty->head_at]);
+    if (record)
+        dirty->head_at++;
+    return record;
+}
+
+static void requeue_visit(void *ctx, struct record *record)
+{
+    struct keyspace *keyspace = ctx;
+    if (!(record_flags(record) & RECORD_LOST))
+        return;
+    if (queue(&keyspace->dirty, record))
+        atomic_fetch_and(&record->state, ~(uint32_t)RECORD_LOST);
+    else
+        atomic_store(&keyspace->dirty.is_overflow, true);
+}
+
+static void requeue(struct keyspace *keyspace)
+{
+    atomic_store(&keyspace->dirty.is_overflow, false);
+    uint64_t cursor = 0;
+    do {
+        cursor = keyspace_scan(keyspace, cursor, 1024, requeue_visit, keyspace);
+    } while (cursor);
+}
+
+struct record *keyspace_drain(struct keyspace *keyspace)
+{
+    struct dirty *dirty = &keyspace->dirty;
+    if (!dirty->is_draining) {
+        dirty->is_draining = true;
+        atomic_store(&dirty->is_pending, false);
+        if (atomic_load(&dirty->is_overflow))
+            requeue(keyspace);
+    }
+    struct record *record = next_slot(keyspace);
+    if (!record) {
+        dirty->is_draining = false;
+        return NULL;
+    }
+    // Sequentially consistent: cleared before the caller reads the value (see keyspace_add).
+    atomic_fetch_and(&record->state, ~(uint32_t)RECORD_DIRTY);
+    return record;
+}
+
+bool keyspace_is_clean(const struct keyspace *keyspace)
+{
+    return !keyspace->dirty.is_draining && !atomic_load(&keyspace->dirty.is_pending);
+}
+
+void keyspace_mark(struct keyspace *keyspace, struct record *record)
+{
+    uint32_t before = atomic_fetch_or(&record->state, RECORD_DIRTY);
+    if (!(before & (RECORD_DIRTY | RECORD_DEAD)))
+        dirty_put(keyspace, record);
+}

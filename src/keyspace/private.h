@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between the files of the keyspace room: layouts. A record with a 16-byte key is 64 bytes, one
+// cache line; with its slot in the table a counter costs about 78.
+#pragma once
+#include <pthread.h>
+#include <stdatomic.h>
+#include "keyspace/keyspace.h"
+
+struct wide { // what does not fit the small form
+    struct unit unit;
+    struct record *first_child;
+};
+
+struct child_links { // of a member or lease, between the record's head and its bytes
+    struct record *parent, *next, *previous;
+};
+
+struct record {
+    _Atomic int64_t value;
+    _Atomic uint32_t state; // RECORD_* flags, type << 8, kind << 12 (kind never changes)
+    uint16_t len;           // of key, member or owner
+    uint16_t origin;        // of the small form's cell
+    union {
+        struct record_cell small; // replica thread only
+        struct wide *wide;        // when RECORD_WIDE
+        struct record *dead_next; // once removed: nobody reads cells then
+    };
+    _Atomic uint64_t change;
+    uint8_t bytes[]; // child_links first, unless it is a key
+};
+
+#define STATE_TYPE_SHIFT 8
+#define STATE_KIND_SHIFT 12
+#define STATE_TYPE_MASK  (0xfu << STATE_TYPE_SHIFT)
+
+static inline enum cell_type state_type(uint32_t state)
+{
+    return (enum cell_type)(state >> STATE_TYPE_SHIFT & 0xf);
+}
+
+static inline enum unit_kind state_kind(uint32_t state)
+{
+    return (enum unit_kind)(state >> STATE_KIND_SHIFT & 0xf);
+}
+
+// Relaxed: the kind is written before the record is published and never again.
+static inline enum unit_kind record_kind(const struct record *record)
+{
+    return state_kind(atomic_load_explicit(&record->state, memory_order_relaxed));
+}
+
+static inline struct child_links *record_links(const struct record *record)
+{
+    return (struct child_links *)(uintptr_t)record->bytes;
+}
+
+// ---- table.c
+
+struct table {
+    uint64_t slots_count;
+    struct table *retired_next;
+    _Atomic uint64_t slot[]; // 0 empty, 1 removed, else tag << 48 | address of a record
+};
+
+struct shard { // one cache line; fields but `table` under the lock
+    pthread_mutex_t lock;
+    struct table *_Atomic table; // NULL until the first record
+    uint64_t used_count;         // slots not empty, removed ones too
+    uint64_t live_count;
+};
+
+// ---- slab.c: records by size, in chunks; large ones alone
+
+#define SLAB_STEP       8u
+#define SLAB_CLASSES    64u // up to 512 bytes
+#define SLAB_CHUNK      262144u
+#define SLAB_FIRST_STEP 2048u // the first chunks are small, so that an empty keyspace is
+
+struct slab_chunk {
+    struct slab_chunk *next;
+    size_t size;
+};
+
+struct slab {
+    pthread_mutex_t lock;
+    struct heap *heap;
+    struct slab_chunk *chunks;
+    uint8_t *at, *end; // what is left of the newest chunk
+    void *free[SLAB_CLASSES + 1];
+    size_t chunk_bytes; // of the next chunk
+    uint64_t bytes;     // taken from the heap
+};
+
+void slab_init(struct slab *slab, struct heap *heap);
+void slab_deinit(struct slab *slab); // frees the chunks, not the large blocks
+void *slab_alloc(struct slab *slab, size_t size);
+void slab_free(struct slab *slab, void *block, size_t size);
+
+// ---- dirty.c: many producers, one consumer
+
+#define DIRTY_CHUNK 1022u
+
+struct dirty_chunk {
+    struct dirty_chunk *_Atomic next;
+    _Atomic uint32_t reserved; // may run past DIRTY_CHUNK
+    struct record *_Atomic slot[DIRTY_CHUNK];
+};
+
+struct dirty {
+    struct heap *heap;
+    struct dirty_chunk *_Atomic tail;
+    atomic_bool is_pending;  // somebody queued since the last drain began
+    atomic_bool is_overflow; // a chunk could not be allocated: drain by a walk
+    struct dirty_chunk *_Atomic spare;
+    // the consumer's
+    struct dirty_chunk *head;
+    uint32_t head_at;
+    bool is_draining;
+};
+
+int dirty_init(struct dirty *dirty, struct heap *heap);
+void dirty_deinit(struct dirty *dirty);
+bool dirty_put(struct keyspace *keyspace, struct record *record); // true: wake the consumer
+
+// ---- order.c
+
+struct order {
+    struct record **ring;
+    uint64_t cap; // power of two
+    uint64_t newest;
+    uint64_t oldest; // below it a record that changed may have fallen out
+};
+
+int order_init(struct order *order, struct heap *heap);
+void order_forget(struct order *order, struct record *record);
+
+// ---- grace.c: what waits for a grace period
+
+struct grace_batch;
+
+struct grace {
+    pthread_mutex_t lock; // of the two lists: growth retires tables on any thread
+    struct table *tables;
+    struct record *records;
+    struct dirty_chunk *chunks; // linked by their own next pointers
+    struct grace_batch *batch;  // the period under way, with what it holds
+    struct table *batch_tables;
+    struct record *batch_records;
+    struct dirty_chunk *batch_chunks;
+};
+
+void grace_retire_table(struct keyspace *keyspace, struct table *table);
+void grace_retire_record(struct keyspace *keyspace, struct record *record);
+void grace_retire_chunk(struct keyspace *keyspace, struct dirty_chunk *chunk);
+void grace_free_all(struct keyspace *keyspace); // no other thread is left
+
+// ---- keyspace.c
+
+struct keyspace {
+    struct heap *heap;
+    uint64_t seed;
+    unsigned shard_bits;
+    _Atomic uint64_t keys_count;
+    _Atomic uint64_t tables_bytes, wide_bytes, records_count;
+    struct dirty dirty;
+    struct order order;
+    struct slab slab;
+    struct grace grace;
+    struct shard shard[];
+};
+
+// record.c
+struct record *record_new(struct keyspace *keyspace, const struct address *address,
+                          struct record *parent, enum cell_type type);
+void record_free(struct keyspace *keyspace, struct record *record); // its cells are dropped already
+bool record_is_at(const struct record *record, const struct address *address);
+uint64_t record_hash(const struct keyspace *keyspace, const struct record *record);
+void record_drop_cells(struct keyspace *keyspace, struct record *record);
+int record_widen(struct keyspace *keyspace, struct record *record);
+void record_link(struct record *parent, struct record *child);
+void record_unlink(struct record *child);
+size_t table_size(uint64_t slots_count);

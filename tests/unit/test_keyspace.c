@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keyspace on one thread: finding, growth, scans, cells in both forms, children, the change
+// order, removal, memory that runs out.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include "keyspace/keyspace.h"
+#include "tests/lib/heap_libc.h"
+
+struct fixture {
+    struct heap_libc heap;
+    struct keyspace *keyspace;
+};
+
+static struct keyspace *open_keyspace(struct fixture *fixture, unsigned shards)
+{
+    struct keyspace_options options = {.hash_seed = 7, .shards_count = shards};
+    heap_libc_init(&fixture->heap);
+    fixture->keyspace = keyspace_new(&fixture->heap.heap, &options);
+    assert_non_null(fixture->keyspace);
+    return fixture->keyspace;
+}
+
+static void close_all(struct fixture *fixture)
+{
+    keyspace_free(fixture->keyspace);
+    assert_int_equal(fixture->heap.bytes, 0);
+}
+
+static struct address key_of(char text[32], unsigned number)
+{
+    int len = snprintf(text, 32, "counter:%08u", number);
+    return (struct address){.kind = UNIT_KEY, .key = span_of(text, (size_t)len)};
+}
+
+static struct record *obtain(struct keyspace *keyspace, const struct address *address,
+                             enum cell_type type)
+{
+    return keyspace_obtain(keyspace, address, keyspace_hash(keyspace, address), type);
+}
+
+static struct record *find(struct keyspace *keyspace, const struct address *address)
+{
+    return keyspace_find(keyspace, address, keyspace_hash(keyspace, address));
+}
+
+static int64_t add(struct keyspace *keyspace, struct record *record, int64_t amount)
+{
+    int64_t value = -1;
+    bool is_first;
+    assert_int_equal(keyspace_add(keyspace, record, amount, &value, &is_first), 0);
+    return value;
+}
+
+static void records_are_found_while_shards_grow(void **state)
+{
+    (void)state;
+    char text[32];
+    for (unsigned shards = 1; shards <= 16; shards *= 4) {
+        struct fixture fixture;
+        struct keyspace *keyspace = open_keyspace(&fixture, shards);
+        for (unsigned i = 0; i < 5000; i++) {
+            struct address address = key_of(text, i);
+            assert_null(find(keyspace, &address));
+            struct record *record = obtain(keyspace, &address, CELL_COUNTER);
+            assert_int_equal(add(keyspace, record, (int64_t)i), (int64_t)i);
+            keyspace_reclaim(keyspace);
+        }
+        for (unsigned i = 0; i < 5000; i++) {
+            struct address address = key_of(text, i);
+            struct record *record = find(keyspace, &address);
+            assert_non_null(record);
+            assert_true(span_is_equal(record_address(record).key, address.key));
+            assert_int_equal(record_value(record), i);
+        }
+        assert_int_equal(keyspace_keys_count(keyspace), 5000);
+        close_all(&fixture);
+    }
+}
+
+static void a_dirty_record_is_drained_once_and_again_after_another_add(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct keyspace *keyspace = open_keyspace(&fixture, 4);
+    struct address address = {.kind = UNIT_KEY, .key = span_text("likes")};
+    struct record *record = obtain(keyspace, &address, CELL_COUNTER);
+    assert_true(keyspace_is_clean(keyspace));
+    for (int round = 0; round < 3000; round++) {
+        int64_t value;
+        bool is_first;
+        assert_int_equal(keyspace_add(keyspace, record, 1, &value, &is_first), 0);
+        assert_true(is_first);
+        assert_int_equal(keyspace_add(keyspace, record, 1, &value, &is_first), 0);
+        assert_false(is_first);
+        assert_false(keyspace_is_clean(keyspace));
+        assert_ptr_equal(keyspace_drain(keyspace), record);
+        assert_null(keyspace_drain(keyspace));
+        assert_true(keyspace_is_clean(keyspace));
+        keyspace_reclaim(keyspace);
+    }
+    assert_int_equal(record_value(record), 6000);
+    close_all(&fixture);
+}
+
+static void adds_are_refused_by_type_and_near_limits(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct keyspace *keyspace = open_keyspace(&fixture, 4);
+    struct address address = {.kind = UNIT_KEY, .key = span_text("k")};
+    struct record *record = obtain(keyspace, &address, CELL_GCOUNTER);
+    int64_t value;
+    bool is_first;
+    assert_int_equal(keyspace_add(keyspace, record, -1, &value, &is_first), RECORD_E_TYPE);
+    assert_int_equal(add(keyspace, record, 2), 2);
+    record_mark(keyspace, record, 0, 0, CELL_GSET);
+    assert_int_equal(keyspace_add(keyspace, record, 1, &value, &is_first), RECORD_E_TYPE);
+    record_mark(keyspace, record, 0, 0, CELL_COUNTER);
+    assert_int_equal(keyspace_add(keyspace, record, RECORD_AMOUNT_MAX + 1, &value, &is_first),
+                     RECORD_E_EXACT);
+    record_shift(record, RECORD_VALUE_MAX);
+    assert_int_equal(keyspace_add(keyspace, record, 1, &value, &is_first), RECORD_E_EXACT);
+    record_shift(record, -RECORD_VALUE_MAX);
+    record_mark(keyspace, record, RECORD_NEAR, 0, CELL_COUNTER);
+    assert_int_equal(keyspace_add(keyspace, record, 1, &value, &is_first), RECORD_E_EXACT);
+    assert_int_equal(record_value(record), 2);
+    close_all(&fixture);
+}
+
+struct seen {
+    unsigned times[4096];
+    unsigned count;
+};
+
+static void see(void *ctx, struct record *record)
+{
+    struct seen *seen = ctx;
+    char text[9] = {0};
+    struct span key = record_address(record).key;
+    memcpy(text, key.ptr + 8, 8);
+    unsigned long number = strtoul(text, NULL, 10);
+    if (number < 4096)
+        seen->times[number]++;
+    seen->count++;
+}
+
+static void a_scan_sees_each_record_once_whatever_grows(void **state)
+{
+    (void)state;
+    char text[32];
+    for (unsigned step = 1; step <= 1000; step *= 10) {
+        struct fixture fixture;
+        struct keyspace *keyspace = open_keyspace(&fixture, 4);
+        for (unsigned i = 0; i < 4096; i++) {
+            struct address address = key_of(text, i);
+            obtain(keyspace, &address, CELL_COUNTER);
+        }
+        struct seen seen = {0};
+        uint64_t cursor = 0;
+        unsigned more = 100000;
+        do {
+            unsigned before = seen.count;
+            cursor = keyspace_scan(keyspace, cursor, step, see, &seen);
+            assert_true(cursor == 0 || seen.count - before >= step);
+            for (unsigned i = 0; i < step; i++) {
+                struct address address = key_of(text, more++);
+                obtain(keyspace, &address, CELL_COUNTER);
+            }
+        } while (cursor);
+        for (unsigned i = 0; i < 4096; i++)
+            assert_int_equal(seen.times[i], 1);
+        close_all(&fixture);
+    }
+}
+
+static void removal_needs_a_clean_dead_record_with_the_expected_value(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct keyspace *keyspace = open_keyspace(&fixture, 1);
+    char text[32];
+    struct record *record[64];
+    for (unsigned i = 0; i < 64; i++) {
+        struct address address = key_of(text, i);
+        record[i] = obtain(keyspace, &address, CELL_COUNTER);
+    }
+    add(keyspace, record[3], 5);
+    assert_false(keyspace_remove(keyspace, record[3], 5)); // dirty
+    assert_ptr_equal(keyspace_drain(keyspace), record[3]);
+    assert_false(keyspace_remove(keyspace, record[3], 5)); // live
+    record_mark(keyspace, record[3], 0, RECORD_LIVE, CELL_COUNTER);
+    assert_false(keyspace_remove(keyspace, record[3], 4));
+    assert_true(keyspace_remove(keyspace, record[3], 5));
+    int64_t value;
+    bool is_first;
+    assert_int_equal(keyspace_add(keyspace, record[3], 1, &value, &is_first), RECORD_E_DEAD);
+    struct address address = key_of(text, 3);
+    assert_null(find(keyspace, &address));
+    assert_ptr_not_equal(obtain(keyspace, &address, CELL_COUNTER), record[3]);
+    for (unsigned round = 0; round < 1000; round++) {
+        struct address churned = key_of(text, 1000 + round);
+        struct record *made = obtain(keyspace, &churned, CELL_COUNTER);
+        assert_true(keyspace_remove(keyspace, made, 0));
+        keyspace_reclaim(keyspace);
+    }
+    for (unsigned i = 0; i < 64; i++) {
+        struct address kept = key_of(text, i);
+        assert_non_null(find(keyspace, &kept));
+    }
+    close_all(&fixture);
+}
+
+static void cells_are_kept_in_place_while_they_fit(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct keyspace *keyspace = open_keyspace(&fixture, 4);
+    struct address address = {.kind = UNIT_KEY, .key = span_text("k")};
+    struct record *record = obtain(keyspace, &address, CELL_COUNTER);
+    struct unit unit;
+    unit_init(&unit, &fixture.heap.heap);
+    struct cell *cell = unit_obtain(&unit, 3);
+    cell_add(cell, 7, 11);
+    assert_int_equal(record_store(keyspace, record, &unit), 0);
+    assert_int_equal(unit.count, 0);
+    uint16_t origin;
+    struct record_cell *small = record_small(record, &origin);
+    assert_non_null(small);
+    assert_int_equal(origin, 3);
+    assert_int_equal(small->total, 7);
+    assert_int_equal(small->birth, 11);
+
+    assert_int_equal(record_load(record, &unit), 0);
+    cell_add(unit_obtain(&unit, 4), 1, 2);
+    assert_int_equal(record_store(keyspace, record, &unit), 0);
+    assert_null(record_small(record, &origin));
+    assert_int_equal(record_unit(record)->count, 2);
+
+    assert_int_equal(record_load(record, &unit), 0);
+    assert_int_equal(unit.count, 2);
+    unit_reset(&unit, 4, 9);
+    assert_int_equal(record_store(keyspace, record, &unit), 0);
+    assert_int_equal(record_load(record, &unit), 0);
+    assert_int_equal(unit_find(&unit, 4)->cuts_count, 2);
+    unit_remove(&unit, 4);
+    unit_remove(&unit, 3);
+    assert_int_equal(record_store(keyspace, record, &unit), 0);
+    assert_non_null(record_small(record, &origin));
+    assert_int_equal(origin, ORIGIN_NONE);
+    unit_deinit(&unit);
+    close_all(&fixture);
+}
+
+static void members_hang_on_their_key(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct keyspace *keyspace = open_keyspace(&fixture, 4);
+    struct record *member[100];
+    char text[32];
+    for (unsigned i = 0; i < 100; i++) {
+        struct address name = key_of(text, i);
+        struct address address = {.kind = UNIT_MEMBER, .key = span_text("fans"), .sub = name.key};
+        member[i] = obtain(keyspace, &address, CELL_GSET);
+        assert_ptr_equal(find(keyspace, &address), member[i]);
+        assert_true(span_is_equal(record_address(member[i]).key, span_text("fans")));
+    }
+    struct address key = {.kind = UNIT_KEY, .key = span_text("fans")};
+    struct record *parent = find(keyspace, &key);
+    assert_non_null(parent);
+    assert_false(keyspace_remove(keyspace, parent, 0));
+    unsigned count = 0;
+    for (struct record *child = record_first_child(parent); child; child = record_next_child(child))
+        count++;
+    assert_int_equal(count, 100);
+    for (unsigned i = 0; i < 100; i++)
+        assert_true(keyspace_remove(keyspace, member[i * 37 % 100], 0));
+    assert_null(record_first_child(parent));
+    assert_true(keyspace_remove(keyspace, parent, 0));
+    close_all(&fixture);
+}
+
+static void the_change_order_keeps_each_record_at_its_newest_place(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct keyspace *keyspace = open_keyspace(&fixture, 16);
+    char text[32];
+    struct address address = key_of(text, 0);
+    struct record *hot = obtain(keyspace, &address, CELL_COUNTER);
+    address = key_of(text, 1);
+    struct record *cold = obtain(keyspace, &address, CELL_COUNTER);
+    assert_int_equal(keyspace_change_put(keyspace, cold), 1);
+    for (unsigned i = 0; i < 30; i++)
+        keyspace_change_put(keyspace, hot);
+    assert_ptr_equal(keyspace_change_at(keyspace, 1), cold);
+    assert_null(keyspace_change_at(keyspace, 30));
+    assert_ptr_equal(keyspace_change_at(keyspace, 31), hot);
+    assert_int_equal(record_change(hot), 31);
+    assert_int_equal(keyspace_change_oldest(keyspace), 1);
+    for (unsigned i = 2; i < 2 + LIMIT_CHANGE_ORDER; i++) {
+        address = key_of(text, i);
+        keyspace_change_put(keyspace, obtain(keyspace, &address, CELL_COUNTER));
+    }
+    uint64_t newest = keyspace_change_newest(keyspace);
+    assert_int_equal(keyspace_change_oldest(keyspace), newest - LIMIT_CHANGE_ORDER + 1);
+    assert_null(keyspace_change_at(keyspace, 31));
+    struct record *last = keyspace_change_at(keyspace, newest);
+    assert_true(keyspace_remove(keyspace, last, 0));
+    assert_null(keyspace_change_at(keyspace, newest));
+    close_all(&fixture);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    for (long fail = 0; fail < 60; fail++) {
+        struct fixture fixture;
+        struct keyspace *keyspace = open_keyspace(&fixture, 4);
+        fixture.heap.fail_after = fail;
+        char text[32];
+        unsigned made = 0;
+        for (unsigned i = 0; i < 200; i++) {
+            struct address address = key_of(text, i);
+            struct record *record = obtain(keyspace, &address, CELL_COUNTER);
+            if (!record)
+                continue;
+            made++;
+            add(keyspace, record, 1);
+            struct address child = {.kind = UNIT_MEMBER, .key = span_text("s"), .sub = address.key};
+            obtain(keyspace, &child, CELL_GSET);
+        }
+        assert_true(made >= 199);
+        fixture.heap.fail_after = -1;
+        unsigned drained = 0;
+        while (keyspace_drain(keyspace))
+            drained++;
+        assert_int_equal(drained, made);
+        close_all(&fixture);
+    }
+}
+
+static void what_the_dirty_queue_had_no_memory_for_is_drained_too(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct keyspace *keyspace = open_keyspace(&fixture, 4);
+    char text[32];
+    enum { COUNT = 5000 };
+    static struct record *record[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct address address = key_of(text, i);
+        record[i] = obtain(keyspace, &address, CELL_COUNTER);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        if (i % 1000 == 10)
+            fixture.heap.fail_after = 0; // the next chunk that is wanted
+        add(keyspace, record[i], 1);
+    }
+    fixture.heap.fail_after = -1;
+    unsigned drained = 0;
+    for (unsigned round = 0; round < 2; round++) {
+        while (keyspace_drain(keyspace))
+            drained++;
+    }
+    assert_int_equal(drained, COUNT);
+    close_all(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_are_found_while_shards_grow),
+        cmocka_unit_test(a_dirty_record_is_drained_once_and_again_after_another_add),
+        cmocka_unit_test(adds_are_refused_by_type_and_near_limits),
+        cmocka_unit_test(a_scan_sees_each_record_once_whatever_grows),
+        cmocka_unit_test(removal_needs_a_clean_dead_record_with_the_expected_value),
+        cmocka_unit_test(cells_are_kept_in_place_while_they_fit),
+        cmocka_unit_test(members_hang_on_their_key),
+        cmocka_unit_test(the_change_order_keeps_each_record_at_its_newest_place),
+        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(what_the_dirty_queue_had_no_memory_for_is_drained_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

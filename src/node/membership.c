@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is a member, and who knows it. A member is an incarnation that counts for stability. Cells
+// flow to a new one only after every other member has said, durably, that it counts it: else a
+// reset made, found stable and collected during its first walk would never reach it. MEMBERS
+// messages carry the durable list and, for each, whether the sender has been acknowledged by it.
+#include <stdio.h>
+#include "node/private.h"
+
+int member_find(const struct node *node, uint16_t origin)
+{
+    for (uint16_t i = 0; i < node->members_count; i++) {
+        if (node->members[i].origin == origin)
+            return i;
+    }
+    return -1;
+}
+
+int16_t node_member_of(const struct node *node, uint16_t origin)
+{
+    return (int16_t)member_find(node, origin);
+}
+
+static void set_text(char *to, struct span from)
+{
+    size_t len = from.len < NODE_TEXT_BYTES ? from.len : NODE_TEXT_BYTES - 1;
+    if (len)
+        memcpy(to, from.ptr, len);
+    to[len] = '\0';
+}
+
+static int member_add(struct node *node, uint16_t origin, struct span name, struct span address)
+{
+    if (node->members_count == NODE_MEMBERS_MAX)
+        return -1;
+    int index = node->members_count++;
+    struct member *member = &node->members[index];
+    *member = (struct member){.origin = origin, .heard_ms = node->now_ms};
+    set_text(member->name, name);
+    set_text(member->address, address);
+    return index;
+}
+
+int node_restore_member(struct node *node, uint16_t origin, struct span name, struct span address,
+                        bool is_former)
+{
+    int index = member_find(node, origin);
+    if (index < 0)
+        index = member_add(node, origin, name, address);
+    if (index < 0)
+        return NODE_E_FULL;
+    struct member *member = &node->members[index];
+    set_text(member->address, address);
+    member->is_former |= is_former;
+    member->is_durable = true;
+    if (!member->is_former)
+        peer_obtain(node, address);
+    return 0;
+}
+
+int member_obtain(struct node *node, const struct incarnation *incarnation, struct span name,
+                  struct span address)
+{
+    uint16_t origin;
+    if (origins_obtain(node->origins, incarnation, &origin))
+        return -1;
+    int index = member_find(node, origin);
+    if (index >= 0) {
+        struct member *known = &node->members[index];
+        if (!span_is_equal(span_text(known->address), address) && address.len) {
+            set_text(known->address, address);
+            node->is_members_changed = true;
+        }
+        peer_obtain(node, address);
+        return index;
+    }
+    index = member_add(node, origin, name, address);
+    if (index < 0)
+        return -1;
+    for (uint16_t i = 0; i < index; i++) {
+        if (strcmp(node->members[i].name, node->members[index].name) == 0)
+            node->members[i].is_former = true;
+    }
+    node->is_members_changed = true;
+    peer_obtain(node, address);
+    return index;
+}
+
+void membership_send(struct node *node, uint32_t index, struct effects *effects)
+{
+    struct peer_member list[NODE_MEMBERS_MAX];
+    uint16_t count = 0;
+    for (uint16_t i = 0; i < node->members_count; i++) {
+        const struct member *member = &node->members[i];
+        if (!member->is_durable)
+            continue;
+        list[count++] = (struct peer_member){.incarnation = node->origins->list[member->origin],
+                                             .name = span_text(member->name),
+                                             .address = span_text(member->address),
+                                             .is_former = member->is_former,
+                                             .knows_sender = member->knows_me};
+    }
+    size_t mark = effects_open_send(effects);
+    peer_put_members(&effects->bytes, list, count);
+    effects_close_send(effects, index, mark);
+    node->links[index].wants_members = false;
+}
+
+static void want_everywhere(struct node *node)
+{
+    for (uint32_t i = 0; i < NODE_LINKS_MAX; i++) {
+        if (node->links[i].state == LINK_RUNNING)
+            node->links[i].wants_members = true;
+    }
+}
+
+void membership_committed(struct node *node, struct effects *effects)
+{
+    (void)effects;
+    bool is_news = false;
+    for (uint16_t i = 0; i < node->members_count; i++) {
+        is_news |= !node->members[i].is_durable;
+        node->members[i].is_durable = true;
+    }
+    if (is_news || node->is_members_changed)
+        want_everywhere(node);
+    node->is_members_changed = false;
+}
+
+// What one entry of the sender's list teaches: a member we did not know, a former one, and who
+// durably knows whom.
+static bool learn(struct node *node, uint16_t sender, const struct peer_member *entry)
+{
+    if (incarnation_is_equal(&entry->incarnation, &node->origins->list[node->self])) {
+        bool is_new = !node->members[sender].knows_me;
+        node->members[sender].knows_me = true;
+        return is_new;
+    }
+    if (incarnation_is_zero(&entry->incarnation) || entry->name.len == 0)
+        return false;
+    uint16_t origin = origins_find(node->origins, &entry->incarnation);
+    int index = origin == ORIGIN_NONE ? -1 : member_find(node, origin);
+    if (index < 0 && span_is_equal(entry->name, span_text(node->name))) {
+        // Our own earlier incarnation, known to the sender: it stays unsealed here too.
+        index = member_obtain(node, &entry->incarnation, entry->name, (struct span){0});
+        if (index >= 0)
+            node->members[index].is_former = true;
+    } else if (index < 0) {
+        index = member_obtain(node, &entry->incarnation, entry->name, entry->address);
+    }
+    if (index < 0)
+        return false;
+    struct member *member = &node->members[index];
+    if (entry->is_former && !member->is_former) {
+        member->is_former = true;
+        node->is_members_changed = true;
+    }
+    node->members[sender].knows |= 1u << index;
+    if (entry->knows_sender)
+        member->knows |= 1u << sender;
+    return false;
+}
+
+void membership_message(struct node *node, uint32_t link, struct span body, struct effects *effects)
+{
+    struct peer_member list[PEER_MEMBERS_MAX];
+    uint16_t count;
+    if (peer_parse_members(body, list, &count)) {
+        link_close(node, link, effects);
+        return;
+    }
+    uint16_t sender = (uint16_t)node->links[link].member;
+    bool is_news = false;
+    for (uint16_t i = 0; i < count; i++)
+        is_news |= learn(node, sender, &list[i]);
+    if (is_news)
+        want_everywhere(node);
+    if (is_news || node->is_members_changed)
+        effects_put(effects, EFFECT_COMMIT, 0);
+}
+
+bool membership_may_feed(const struct node *node, uint16_t member)
+{
+    if (!node->members[member].is_durable || node->members[member].is_former)
+        return false;
+    for (uint16_t i = 0; i < node->members_count; i++) {
+        const struct member *other = &node->members[i];
+        if (i != member && !other->is_former && !(other->knows & 1u << member))
+            return false;
+    }
+    return true;
+}
+
+void membership_heard(struct node *node, uint16_t index, struct effects *effects)
+{
+    struct member *member = &node->members[index];
+    member->heard_ms = node->now_ms;
+    member->is_heard = true;
+    if (member->is_hidden) {
+        member->is_hidden = false;
+        effects_put_origin(effects, EFFECT_SHOW, member->origin);
+    }
+}
+
+void membership_silence(struct node *node, struct effects *effects)
+{
+    for (uint16_t i = 0; i < node->members_count; i++) {
+        struct member *member = &node->members[i];
+        if (member->is_hidden || node->now_ms < member->heard_ms + node->silence_ms)
+            continue;
+        member->is_hidden = true;
+        effects_put_origin(effects, EFFECT_HIDE, member->origin);
+    }
+}

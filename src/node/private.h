@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between the files of the node room: one function a noun they hand to each other.
+#pragma once
+#include "node/node.h"
+
+// handshake.c
+void handshake_link_up(struct node *node, uint32_t link, struct effects *effects);
+void handshake_message(struct node *node, uint32_t link, const struct event *event,
+                       struct effects *effects);
+void handshake_committed(struct node *node, uint32_t link, struct effects *effects);
+void handshake_tick(struct node *node, uint32_t link, struct effects *effects);
+// The other end of `link` showed life while somebody of the same identity waits at the door.
+void handshake_alive(struct node *node, uint32_t link, struct effects *effects);
+
+// link.c
+struct link *link_claim(struct node *node, bool is_dialed, uint32_t *out_link); // NULL: full
+void link_close(struct node *node, uint32_t link, struct effects *effects);
+void link_close_member(struct node *node, uint16_t member, struct effects *effects);
+void link_free(struct node *node, uint32_t link);
+void link_dial_due(struct node *node, struct effects *effects);
+void link_ping(struct node *node, uint32_t link, struct effects *effects);
+int peer_obtain(struct node *node, struct span address); // index, -1: full or not an address
+bool link_is_open(const struct link *link);
+
+// membership.c
+int member_find(const struct node *node, uint16_t origin);
+// Found or made; a new incarnation of a known name makes the older one a former member. -1: full.
+int member_obtain(struct node *node, const struct incarnation *incarnation, struct span name,
+                  struct span address);
+void membership_message(struct node *node, uint32_t link, struct span body,
+                        struct effects *effects);
+void membership_send(struct node *node, uint32_t link, struct effects *effects);
+void membership_committed(struct node *node, struct effects *effects);
+// May cells flow to this member yet: everybody else durably knows that it is one.
+bool membership_may_feed(const struct node *node, uint16_t member);
+void membership_heard(struct node *node, uint16_t member, struct effects *effects);
+void membership_silence(struct node *node, struct effects *effects);
+
+// stability.c
+void stability_ack(struct node *node, uint16_t member, const struct vector *vector);
+void stability_update(struct node *node);
+
+// question.c
+void question_start(struct node *node, struct effects *effects);
+void question_answered(struct node *node, uint16_t member, uint64_t held, struct effects *effects);
+void question_tick(struct node *node, struct effects *effects);

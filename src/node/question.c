@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The question at every start that makes an identity safe. A data directory may be older than what
+// the cluster has seen of it (a restored backup, a cloned volume); comparing sequences later cannot
+// tell, the node may have written past them. So before the first write every member is asked how
+// far it has seen this incarnation. All answered and none is above: go on. One above, or one silent
+// within start_wait: a new random incarnation, the old one stays as a foreign origin.
+#include "node/private.h"
+
+static bool is_all_answered(const struct node *node)
+{
+    for (uint16_t i = 0; i < node->members_count; i++) {
+        if (!node->members[i].is_former && !(node->answered & 1u << i))
+            return false;
+    }
+    return true;
+}
+
+static void decide(struct node *node, bool must_renew, struct effects *effects)
+{
+    if (must_renew) {
+        effects_put(effects, EFFECT_RENEW, 0);
+        return;
+    }
+    node->state = NODE_SERVING;
+    effects_put(effects, EFFECT_SERVE, 0);
+    effects_put(effects, EFFECT_COMMIT, 0);
+}
+
+void question_start(struct node *node, struct effects *effects)
+{
+    node->state = NODE_ASKING;
+    for (uint16_t i = 0; i < node->members_count; i++)
+        node->members[i].heard_ms = node->now_ms;
+    if (node->must_renew || is_all_answered(node))
+        decide(node, node->must_renew, effects);
+}
+
+void question_answered(struct node *node, uint16_t member, uint64_t held, struct effects *effects)
+{
+    if (node->state != NODE_ASKING)
+        return;
+    node->answered |= 1u << member;
+    if (held > node->seen->sequence[node->self] && !node->must_renew) {
+        node->must_renew = true;
+        effects_put_text(effects, EFFECT_LOG, 0,
+                         "%s has seen this directory's incarnation up to %llu, here it ends at "
+                         "%llu: the directory is older than its history (restored or cloned); "
+                         "going on under a new incarnation",
+                         node->members[member].name, (unsigned long long)held,
+                         (unsigned long long)node->seen->sequence[node->self]);
+    }
+    if (is_all_answered(node))
+        decide(node, node->must_renew, effects);
+}
+
+void question_tick(struct node *node, struct effects *effects)
+{
+    if (node->state != NODE_ASKING || node->now_ms < node->started_ms + node->start_wait_ms)
+        return;
+    for (uint16_t i = 0; i < node->members_count; i++) {
+        if (!node->members[i].is_former && !(node->answered & 1u << i))
+            effects_put_text(effects, EFFECT_LOG, 0,
+                             "%s did not answer within %llu ms at this start: going on under a new "
+                             "incarnation",
+                             node->members[i].name, (unsigned long long)node->start_wait_ms);
+    }
+    decide(node, true, effects);
+}

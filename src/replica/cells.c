@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+// One record: between its cells (committed, ours to change) and its value word (what clients see,
+// which workers add to). The value is always committed view + what workers added since; so a change
+// of cells shifts the value by the difference of the views and never stores it.
+#include <assert.h>
+#include "replica/private.h"
+
+uint64_t cells_next(struct replica *replica)
+{
+    uint64_t *own = &replica->vector.sequence[replica->self];
+    replica->is_frame_needed = true;
+    (*own)++;
+    replica->held.sequence[replica->self] = *own;
+    return *own;
+}
+
+struct record *cells_record(struct replica *replica, const struct address *address,
+                            enum cell_type type)
+{
+    uint64_t hash = keyspace_hash(replica->keyspace, address);
+    return keyspace_obtain(replica->keyspace, address, hash, type);
+}
+
+struct unit *cells_load(struct replica *replica, struct record *record)
+{
+    struct unit *wide = record_unit(record);
+    if (wide)
+        return wide;
+    unit_clear(&replica->scratch);
+    return record_load(record, &replica->scratch) ? NULL : &replica->scratch;
+}
+
+int cells_store(struct replica *replica, struct record *record)
+{
+    return record_unit(record) ? 0 : record_store(replica->keyspace, record, &replica->scratch);
+}
+
+static int64_t children_sum(struct record *record, bool *is_any_live)
+{
+    int64_t sum = 0;
+    for (struct record *child = record_first_child(record); child;
+         child = record_next_child(child)) {
+        sum += record_value(child);
+        *is_any_live |= (record_flags(child) & RECORD_LIVE) != 0;
+    }
+    return sum;
+}
+
+static struct view view_of_key(const struct replica *replica, struct record *record,
+                               const struct unit *unit)
+{
+    struct unit_view own = unit_view(unit, &replica->origins);
+    struct view view = {own.is_live, own.is_out_of_range, own.type, own.value};
+    bool is_counter = own.is_live && own.type <= CELL_GCOUNTER;
+    struct record *child = record_first_child(record);
+    if (is_counter || (!child && !own.is_live))
+        return view;
+    bool is_any_live = false;
+    view.value = children_sum(record, &is_any_live);
+    view.is_out_of_range = false;
+    view.is_live = own.is_live || is_any_live;
+    if (child && !own.is_live)
+        view.type = record_address(child).kind == UNIT_LEASE ? CELL_PRESENCE : CELL_GSET;
+    return view;
+}
+
+static struct view view_of(const struct replica *replica, struct record *record,
+                           const struct unit *unit)
+{
+    enum unit_kind kind = record_address(record).kind;
+    if (kind == UNIT_LEASE) {
+        int64_t count = 0;
+        bool is_live = unit_lease_view(unit, replica->is_hidden, &count);
+        return (struct view){is_live, false, CELL_PRESENCE, count};
+    }
+    if (kind == UNIT_KEY)
+        return view_of_key(replica, record, unit);
+    struct unit_view own = unit_view(unit, &replica->origins);
+    return (struct view){own.is_live, false, CELL_GSET, own.is_live};
+}
+
+struct view cells_view(const struct replica *replica, struct record *record)
+{
+    uint16_t origin;
+    const struct record_cell *small = record_small(record, &origin);
+    enum cell_type type = record_type(record);
+    if (small && origin == ORIGIN_NONE && !record_first_child(record))
+        return (struct view){.type = type};
+    if (small && type <= CELL_GCOUNTER)
+        return (struct view){origin != ORIGIN_NONE, false, type, small->total};
+    struct unit *wide = record_unit(record);
+    if (wide)
+        return view_of(replica, record, wide);
+    struct unit unit;
+    unit_init(&unit, replica->heap);
+    struct view view = {0};
+    if (record_load(record, &unit) == 0)
+        view = view_of(replica, record, &unit);
+    unit_deinit(&unit);
+    return view;
+}
+
+// The parent of a member or lease shows the sum of its children, unless a counter of the same key
+// is shown in their place.
+static void settle_parent(struct replica *replica, struct record *child, int64_t difference,
+                          enum change_op op)
+{
+    struct record *parent = record_parent(child);
+    int64_t previous = record_value(parent);
+    uint32_t flags = record_flags(parent);
+    enum cell_type type = record_type(parent);
+    bool is_counter = (flags & RECORD_LIVE) && type <= CELL_GCOUNTER;
+    if (!is_counter) {
+        bool is_any_live = false;
+        if (difference < 0)
+            children_sum(parent, &is_any_live);
+        bool is_live = difference > 0 || is_any_live || cells_view(replica, parent).is_live;
+        type = record_address(child).kind == UNIT_LEASE ? CELL_PRESENCE : CELL_GSET;
+        record_mark(replica->keyspace, parent, is_live ? RECORD_LIVE : 0, is_live ? 0 : RECORD_LIVE,
+                    type);
+        record_shift(parent, difference);
+    }
+    keyspace_change_put(replica->keyspace, parent);
+    note_put(replica, parent, previous, difference, op);
+}
+
+int cells_log(struct replica *replica, struct record *record)
+{
+    uint16_t origin;
+    struct address address = record_address(record);
+    const struct record_cell *small = record_small(record, &origin);
+    if (small && address.kind == UNIT_KEY && origin != ORIGIN_NONE) {
+        struct cell cell = {.sequence = small->sequence,
+                            .birth = small->birth,
+                            .write = small->sequence,
+                            .total = small->total,
+                            .origin = origin,
+                            .type = (uint8_t)record_type(record)};
+        struct unit unit = {.cells = &cell, .count = 1, .cap = 1};
+        unit_write(&unit, &address, &replica->before, &replica->units);
+    } else {
+        const struct unit *unit = cells_load(replica, record);
+        if (!unit)
+            return -ENOMEM;
+        unit_write(unit, &address, &replica->before, &replica->units);
+    }
+    replica->is_frame_needed = true;
+    return buf_has_failed(&replica->units) ? -ENOMEM : 0;
+}
+
+int cells_settle(struct replica *replica, struct record *record, struct view before,
+                 enum change_op op)
+{
+    struct view after = cells_view(replica, record);
+    uint32_t set = (after.is_live ? RECORD_LIVE : 0) | (after.is_out_of_range ? RECORD_RANGE : 0);
+    uint32_t clear = (RECORD_LIVE | RECORD_RANGE) & ~set;
+    enum cell_type type = after.is_live ? after.type : record_type(record);
+    uint32_t flags = record_mark(replica->keyspace, record, set, clear, type);
+    // A worker may have added since the cells were read; it marked the record live with its DIRTY
+    // mark, which is not ours to take back.
+    if (!after.is_live && (flags & RECORD_DIRTY))
+        record_mark(replica->keyspace, record, RECORD_LIVE, 0, type);
+    int64_t difference = (int64_t)((uint64_t)after.value - (uint64_t)before.value);
+    int64_t value = record_shift(record, difference);
+    int64_t previous = (int64_t)((uint64_t)value - (uint64_t)difference);
+    keyspace_change_put(replica->keyspace, record);
+    if (!record_parent(record))
+        note_put(replica, record, previous, difference, op);
+    else if (difference != 0 || after.is_live != before.is_live)
+        settle_parent(replica, record, difference, op);
+    return cells_log(replica, record);
+}
+
+void cells_near(struct replica *replica, struct record *record, int64_t total)
+{
+    bool is_near = total > RECORD_NEAR_MIN || total < -RECORD_NEAR_MIN;
+    if (is_near != ((record_flags(record) & RECORD_NEAR) != 0))
+        record_mark(replica->keyspace, record, is_near ? RECORD_NEAR : 0, is_near ? 0 : RECORD_NEAR,
+                    record_type(record));
+}
+
+// The hot path of a commit: one cell of ours, in place.
+static int absorb_small(struct replica *replica, struct record *record, struct record_cell *small,
+                        bool is_new)
+{
+    int64_t value = record_value_now(record);
+    int64_t amount = (int64_t)((uint64_t)value - (is_new ? 0 : (uint64_t)small->total));
+    if (!is_new && amount == 0)
+        return 0;
+    uint64_t sequence = cells_next(replica);
+    struct record_cell cell = {
+        .sequence = sequence, .birth = is_new ? sequence : small->birth, .total = value};
+    record_small_put(record, replica->self, cell);
+    cells_near(replica, record, value);
+    keyspace_change_put(replica->keyspace, record);
+    note_put(replica, record, (int64_t)((uint64_t)value - (uint64_t)amount), amount, CHANGE_ADD);
+    return cells_log(replica, record);
+}
+
+static int absorb_wide(struct replica *replica, struct record *record)
+{
+    struct unit *unit = cells_load(replica, record);
+    if (!unit)
+        return -ENOMEM;
+    struct unit_view view = unit_view(unit, &replica->origins);
+    int64_t value = record_value_now(record);
+    int64_t amount = (int64_t)((uint64_t)value - (uint64_t)view.value);
+    if (amount == 0 && view.is_live)
+        return 0;
+    struct cell *cell = unit_obtain(unit, replica->self);
+    if (!cell)
+        return -ENOMEM;
+    if (!cell_is_live(cell))
+        cell->type = (uint8_t)record_type(record);
+    cell_add(cell, amount, cells_next(replica));
+    cells_near(replica, record, cell->total);
+    int fault = cells_store(replica, record);
+    if (fault)
+        return fault;
+    keyspace_change_put(replica->keyspace, record);
+    note_put(replica, record, view.value, amount, CHANGE_ADD);
+    return cells_log(replica, record);
+}
+
+// A worker added to what it took for a new counter while a set or presence of that name was joined:
+// both are there, the amount gets a counter's cell, and the order of types decides what is shown.
+static int absorb_conflict(struct replica *replica, struct record *record)
+{
+    struct view before = cells_view(replica, record);
+    int64_t value = record_value_now(record);
+    int64_t amount = (int64_t)((uint64_t)value - (uint64_t)before.value);
+    if (amount == 0)
+        return 0;
+    struct unit *unit = cells_load(replica, record);
+    struct cell *cell = unit ? unit_obtain(unit, replica->self) : NULL;
+    if (!cell)
+        return -ENOMEM;
+    cell->type = CELL_COUNTER;
+    cell_add(cell, amount, cells_next(replica));
+    record_shift(record, (int64_t)(0 - (uint64_t)amount));
+    int fault = cells_store(replica, record);
+    return fault ? fault : cells_settle(replica, record, before, CHANGE_ADD);
+}
+
+int cells_absorb(struct replica *replica, struct record *record)
+{
+    uint16_t origin;
+    if (record_parent(record))
+        return 0;
+    if (record_type(record) > CELL_GCOUNTER)
+        return absorb_conflict(replica, record);
+    if (!(record_flags(record) & RECORD_LIVE))
+        return 0;
+    struct record_cell *small = record_small(record, &origin);
+    if (small && (origin == replica->self || origin == ORIGIN_NONE))
+        return absorb_small(replica, record, small, origin == ORIGIN_NONE);
+    return absorb_wide(replica, record);
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+// What clients ask of cells beyond adding: observed resets, SET, creation, members. Each first
+// takes in what workers have added to the record, so that a reset observes exactly what was
+// acknowledged before it.
+#include "base/hash.h"
+#include "replica/private.h"
+
+static struct record *find_key(struct replica *replica, struct span key)
+{
+    struct address address = {.kind = UNIT_KEY, .key = key};
+    return keyspace_find(replica->keyspace, &address, keyspace_hash(replica->keyspace, &address));
+}
+
+static bool is_live(const struct record *record)
+{
+    return (record_flags(record) & RECORD_LIVE) != 0;
+}
+
+// An observed reset of one record's own cells. Changed nothing when nothing is live there.
+static int reset_record(struct replica *replica, struct record *record, enum change_op op)
+{
+    int fault = cells_absorb(replica, record);
+    if (fault)
+        return fault;
+    struct view before = cells_view(replica, record);
+    struct unit *unit = cells_load(replica, record);
+    if (!unit)
+        return -ENOMEM;
+    if (!unit_view(unit, &replica->origins).is_live)
+        return UNIT_E_NOTHING;
+    fault = unit_reset(unit, replica->self, cells_next(replica));
+    if (fault)
+        return fault;
+    fault = cells_store(replica, record);
+    if (fault)
+        return fault;
+    collect_wanted(replica);
+    return cells_settle(replica, record, before, op);
+}
+
+// Leases end by their owner's replica; what is ours ends now.
+static int reset_child(struct replica *replica, struct record *child)
+{
+    struct address address = record_address(child);
+    if (address.kind == UNIT_MEMBER)
+        return reset_record(replica, child, CHANGE_MEMBER);
+    const struct unit *unit = record_unit(child);
+    const struct cell *own = unit ? unit_find(unit, replica->self) : NULL;
+    if (!own || own->lease.ended)
+        return 0;
+    struct lease_request end = {.key = address.key,
+                                .owner = address.sub,
+                                .ttl_ms = own->lease.ttl_ms,
+                                .epoch = own->lease.epoch,
+                                .sequence = own->lease.sequence + 1};
+    int64_t total;
+    int outcome = replica_presence_set(replica, &end, &total);
+    return outcome < 0 ? outcome : 0;
+}
+
+static int delete_record(struct replica *replica, struct record *record)
+{
+    for (struct record *child = record_first_child(record); child;
+         child = record_next_child(child)) {
+        int outcome = reset_child(replica, child);
+        if (outcome < 0)
+            return outcome;
+    }
+    int outcome = reset_record(replica, record, CHANGE_RESET);
+    return outcome < 0 ? outcome : 0;
+}
+
+int replica_delete(struct replica *replica, struct span key, bool *out_was_live)
+{
+    *out_was_live = false;
+    struct record *record = find_key(replica, key);
+    if (!record || !is_live(record))
+        return 0;
+    *out_was_live = true;
+    return delete_record(replica, record);
+}
+
+static bool is_refused_add(const struct record *record, int64_t amount)
+{
+    enum cell_type type = record_type(record);
+    return is_live(record) && (type > CELL_GCOUNTER || (type == CELL_GCOUNTER && amount < 0));
+}
+
+// Whether our own total stays within its limit: then no sum of 2^16 origins leaves 128 bits, and
+// what leaves 64 bits is seen here or marked at the merge.
+static bool is_total_in_range(const struct unit *unit, uint16_t self, int64_t amount)
+{
+    const struct cell *cell = unit_find(unit, self);
+    int64_t total = cell && cell_is_live(cell) ? cell->total : 0;
+    return !__builtin_add_overflow(total, amount, &total) && total <= LIMIT_TOTAL &&
+           total >= -LIMIT_TOTAL;
+}
+
+int replica_add(struct replica *replica, struct span key, int64_t amount, int64_t *out_value)
+{
+    struct address address = {.kind = UNIT_KEY, .key = key};
+    struct record *record = cells_record(replica, &address, CELL_COUNTER);
+    if (!record)
+        return -ENOMEM;
+    if (is_refused_add(record, amount))
+        return CHANGE_E_TYPE;
+    int fault = cells_absorb(replica, record);
+    if (fault)
+        return fault;
+    struct view before = cells_view(replica, record);
+    struct unit *unit = cells_load(replica, record);
+    if (!unit)
+        return -ENOMEM;
+    int64_t value;
+    if (before.is_out_of_range || !is_total_in_range(unit, replica->self, amount) ||
+        __builtin_add_overflow(record_value_now(record), amount, &value))
+        return CHANGE_E_OVERFLOW;
+    struct cell *cell = unit_obtain(unit, replica->self);
+    if (!cell)
+        return -ENOMEM;
+    if (!cell_is_live(cell))
+        cell->type = (uint8_t)record_type(record);
+    cell_add(cell, amount, cells_next(replica));
+    cells_near(replica, record, cell->total);
+    fault = cells_store(replica, record);
+    if (!fault)
+        fault = cells_settle(replica, record, before, CHANGE_ADD);
+    *out_value = value;
+    return fault;
+}
+
+int replica_set(struct replica *replica, struct span key, int64_t value)
+{
+    struct address address = {.kind = UNIT_KEY, .key = key};
+    struct record *record = cells_record(replica, &address, CELL_COUNTER);
+    if (!record)
+        return -ENOMEM;
+    if (is_live(record) && record_type(record) != CELL_COUNTER)
+        return CHANGE_E_TYPE;
+    int fault = cells_absorb(replica, record);
+    if (fault)
+        return fault;
+    struct view before = cells_view(replica, record);
+    struct unit *unit = cells_load(replica, record);
+    if (!unit)
+        return -ENOMEM;
+    fault =
+        unit_set(unit, replica->self, cells_next(replica), ++replica->stamp, value, CELL_COUNTER);
+    if (fault)
+        return fault;
+    fault = cells_store(replica, record);
+    if (fault)
+        return fault;
+    collect_wanted(replica);
+    return cells_settle(replica, record, before, CHANGE_SET);
+}
+
+int replica_create(struct replica *replica, struct span key, enum cell_type type)
+{
+    struct address address = {.kind = UNIT_KEY, .key = key};
+    struct record *record = cells_record(replica, &address, type);
+    if (!record)
+        return -ENOMEM;
+    if (is_live(record) || (record_flags(record) & RECORD_DIRTY))
+        return record_type(record) == type ? 0 : CHANGE_E_TYPE;
+    struct view before = cells_view(replica, record);
+    struct unit *unit = cells_load(replica, record);
+    struct cell *cell = unit ? unit_obtain(unit, replica->self) : NULL;
+    if (!cell)
+        return -ENOMEM;
+    cell->type = (uint8_t)type;
+    cell_add(cell, 0, cells_next(replica));
+    record_mark(replica->keyspace, record, 0, 0, type);
+    int fault = cells_store(replica, record);
+    if (fault)
+        return fault;
+    before.type = type;
+    return cells_settle(replica, record, before, CHANGE_CREATE);
+}
+
+int replica_set_add(struct replica *replica, struct span key, struct span member, bool *out_added)
+{
+    *out_added = false;
+    int outcome = replica_create(replica, key, CELL_GSET);
+    if (outcome)
+        return outcome;
+    struct address address = {.kind = UNIT_MEMBER, .key = key, .sub = member};
+    struct record *record = cells_record(replica, &address, CELL_GSET);
+    if (!record)
+        return -ENOMEM;
+    if (is_live(record))
+        return 0;
+    struct view before = cells_view(replica, record);
+    struct unit *unit = cells_load(replica, record);
+    struct cell *cell = unit ? unit_obtain(unit, replica->self) : NULL;
+    if (!cell)
+        return -ENOMEM;
+    cell->type = CELL_GSET;
+    cell_add(cell, 1, cells_next(replica));
+    int fault = cells_store(replica, record);
+    if (fault)
+        return fault;
+    *out_added = true;
+    return cells_settle(replica, record, before, CHANGE_MEMBER);
+}
+
+struct flush {
+    struct replica *replica;
+    int fault;
+};
+
+static void flush_visit(void *ctx, struct record *record)
+{
+    struct flush *flush = ctx;
+    if (record_parent(record) || !is_live(record) || flush->fault)
+        return;
+    flush->fault = delete_record(flush->replica, record);
+}
+
+int replica_flush(struct replica *replica)
+{
+    struct flush flush = {replica, 0};
+    uint64_t cursor = 0;
+    do {
+        cursor = keyspace_scan(replica->keyspace, cursor, 1024, flush_visit, &flush);
+    } while (cursor && !flush.fault);
+    return flush.fault;
+}
+
+static void digest_visit(void *ctx, struct record *record)
+{
+    uint64_t *sum = ctx;
+    struct address address = record_address(record);
+    if (!is_live(record) || address.kind == UNIT_LEASE)
+        return;
+    uint64_t hash = hash_bytes(address.key, 0x71756970750001u);
+    if (address.kind == UNIT_MEMBER)
+        hash = hash_bytes(address.sub, hash);
+    else
+        hash = prng_mix(hash ^ (prng_mix((uint64_t)record_value(record)) + record_type(record)));
+    *sum += prng_mix(hash + (uint64_t)address.kind);
+}
+
+uint64_t replica_digest(struct replica *replica)
+{
+    uint64_t sum = 0, cursor = 0;
+    do {
+        cursor = keyspace_scan(replica->keyspace, cursor, 1024, digest_visit, &sum);
+    } while (cursor);
+    return sum;
+}
+
+bool replica_set_members(struct replica *replica, struct span key, member_visit visit, void *ctx)
+{
+    struct record *record = find_key(replica, key);
+    if (!record)
+        return false;
+    for (struct record *child = record_first_child(record); child;
+         child = record_next_child(child)) {
+        struct address address = record_address(child);
+        if (address.kind == UNIT_MEMBER && is_live(child))
+            visit(ctx, address.sub);
+    }
+    return true;
+}
+
+bool replica_inspect(struct replica *replica, struct span key, struct unit *out_unit)
+{
+    struct record *record = find_key(replica, key);
+    unit_init(out_unit, replica->heap);
+    return record && record_load(record, out_unit) == 0;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// What clients may ask of the cells, beyond adding to a counter: run inside a commit only, on the
+// replica thread. Keys are spans of the caller's.
+#pragma once
+#include "replica/replica.h"
+
+enum {
+    CHANGE_E_TYPE = 1, // the key holds another kind of value
+    CHANGE_E_STALE,    // a lease older than the one held: ignored
+    CHANGE_E_OVERFLOW, // the sum would leave 64 bits, or our total LIMIT_TOTAL; nothing changed
+};
+
+// Adds exactly, for what keyspace_add answers RECORD_E_EXACT. out_value: after it. 0, CHANGE_E_TYPE
+// (not a counter, or negative on a G-counter), CHANGE_E_OVERFLOW, -ENOMEM.
+int replica_add(struct replica *replica, struct span key, int64_t amount, int64_t *out_value);
+
+// DEL: an observed reset. out_was_live: whether there was something. 0 or -ENOMEM.
+int replica_delete(struct replica *replica, struct span key, bool *out_was_live);
+// SET: an observed reset and a base of `value`. 0, CHANGE_E_TYPE (not a counter), -ENOMEM.
+int replica_set(struct replica *replica, struct span key, int64_t value);
+// QUIPU.CREATE: 0 (also when it is there with this type), CHANGE_E_TYPE, -ENOMEM.
+int replica_create(struct replica *replica, struct span key, enum cell_type type);
+// GADD of one member. 0, CHANGE_E_TYPE, -ENOMEM.
+int replica_set_add(struct replica *replica, struct span key, struct span member, bool *out_added);
+struct lease_request {
+    struct span key, owner;
+    int64_t count;
+    uint32_t ttl_ms;
+    uint64_t epoch, sequence; // both 0: the replica numbers them itself
+};
+// PRESENCE.SET. out_total: the key's presence now. 0, CHANGE_E_TYPE, CHANGE_E_STALE (nothing
+// changed), -ENOMEM.
+int replica_presence_set(struct replica *replica, const struct lease_request *request,
+                         int64_t *out_total);
+// FLUSHALL: an observed reset of every key. 0 or -ENOMEM.
+int replica_flush(struct replica *replica);
+
+// ---- questions, on the replica thread, at any time
+
+// An order-independent hash of (key, type, value, members) of every live key.
+uint64_t replica_digest(struct replica *replica);
+
+struct lease_row {
+    struct span owner;
+    uint16_t origin;
+    int64_t count;
+    int64_t ttl_left_ms; // -1: another replica measures it
+};
+typedef void (*lease_visit)(void *ctx, const struct lease_row *row);
+// The leases that count now. False: no such key.
+bool replica_presence_list(struct replica *replica, struct span key, lease_visit visit, void *ctx);
+typedef void (*member_visit)(void *ctx, struct span member);
+bool replica_set_members(struct replica *replica, struct span key, member_visit visit, void *ctx);
+// Loads the cells of a key for display. False: nothing known. The caller deinits the unit.
+bool replica_inspect(struct replica *replica, struct span key, struct unit *out_unit);

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rounds to peers. A round is every unit changed since the link's cursor, in its current version,
+// with only the cells above what the peer has; it is encoded at one instant, so its `upto` is
+// exactly V then. A peer behind the change order, or with more changes than one round holds, gets a
+// walk: one pass over the keyspace in parts, each key whole, `upto` being V as it was when the walk
+// began, and the change order goes on from there.
+#include "replica/private.h"
+
+// A mark says: every cell above `vector` changed after `change`. Cells of an unfinished walk from
+// somebody are above V without that, so there is no mark while any is held.
+void feed_mark(struct replica *replica)
+{
+    if (!vector_is_covering(&replica->durable, &replica->held))
+        return;
+    uint64_t newest = keyspace_change_newest(replica->keyspace);
+    unsigned count = replica->marks_count;
+    uint64_t spacing = LIMIT_CHANGE_ORDER / REPLICA_MARKS;
+    if (count && newest < replica->marks[count - 1].change + spacing)
+        return;
+    if (count == REPLICA_MARKS) {
+        memmove(replica->marks, replica->marks + 1, (count - 1) * sizeof *replica->marks);
+        count--;
+    }
+    replica->marks[count].change = newest;
+    replica->marks[count].vector = replica->durable;
+    replica->marks_count = count + 1;
+}
+
+// Where in the change order a peer that has `known` may begin: after the newest mark that it
+// covers, since whatever changed before that mark has no cell above it. False: only a walk will do.
+static bool find_cursor(const struct replica *replica, const struct vector *known,
+                        uint64_t *out_cursor)
+{
+    for (unsigned i = replica->marks_count; i-- > 0;) {
+        const struct mark *mark = &replica->marks[i];
+        if (mark->change + 1 < keyspace_change_oldest(replica->keyspace))
+            return false;
+        if (vector_is_covering(known, &mark->vector)) {
+            *out_cursor = mark->change;
+            return true;
+        }
+    }
+    return false;
+}
+
+static unsigned put_record(struct replica *replica, struct record *record,
+                           const struct vector *known, struct buf *out)
+{
+    uint16_t origin;
+    struct address address = record_address(record);
+    const struct record_cell *small = record_small(record, &origin);
+    if (small) {
+        if (origin == ORIGIN_NONE || small->sequence <= known->sequence[origin])
+            return 0;
+        if (address.kind == UNIT_KEY) {
+            struct cell cell = {.sequence = small->sequence,
+                                .birth = small->birth,
+                                .write = small->sequence,
+                                .total = small->total,
+                                .origin = origin,
+                                .type = (uint8_t)record_type(record)};
+            struct unit unit = {.cells = &cell, .count = 1, .cap = 1};
+            return unit_write(&unit, &address, known, out);
+        }
+    }
+    const struct unit *unit = cells_load(replica, record);
+    if (!unit) {
+        out->failed = true;
+        return 0;
+    }
+    return unit_write(unit, &address, known, out);
+}
+
+static void begin_walk(struct replica *replica, struct link *link)
+{
+    link->is_walking = true;
+    link->is_cursor_set = true;
+    link->walk_cursor = 0;
+    link->walk_change = keyspace_change_newest(replica->keyspace);
+    link->walk_upto = replica->durable;
+    link->walk_from = link->sent;
+    replica->counts.walks++;
+}
+
+static void sent(struct replica *replica, uint32_t index, size_t mark, unsigned units)
+{
+    struct link *link = &replica->node.links[index];
+    effects_close_send(&replica->effects, index, mark);
+    link->rounds_sent++;
+    link->changes_sent += units;
+    link->bytes_sent += replica->effects.bytes.len - mark;
+    replica->counts.rounds_sent++;
+    replica->counts.units_sent += units;
+}
+
+struct walk_part {
+    struct replica *replica;
+    const struct link *link;
+    unsigned units;
+};
+
+static void walk_visit(void *ctx, struct record *record)
+{
+    struct walk_part *part = ctx;
+    part->units +=
+        put_record(part->replica, record, &part->link->walk_from, &part->replica->effects.bytes)
+            ? 1
+            : 0;
+}
+
+static void walk_part(struct replica *replica, uint32_t index)
+{
+    struct link *link = &replica->node.links[index];
+    struct buf *out = &replica->effects.bytes;
+    struct walk_part part = {replica, link, 0};
+    size_t mark = effects_open_send(&replica->effects);
+    struct peer_feed head = {.is_walk = true, .from = link->walk_from, .upto = link->walk_upto};
+    size_t frame = peer_open_feed(out, &head, &replica->origins);
+    size_t flags_at = frame + PEER_HEAD_BYTES;
+    unsigned scanned = 0;
+    do {
+        link->walk_cursor =
+            keyspace_scan(replica->keyspace, link->walk_cursor, 64, walk_visit, &part);
+        scanned += 64;
+    } while (link->walk_cursor && out->len - mark < LIMIT_ROUND_BYTES && scanned < 65536);
+    bool is_final = link->walk_cursor == 0;
+    if (!buf_has_failed(out) && is_final)
+        out->ptr[flags_at] |= 1;
+    peer_close_feed(out, frame);
+    sent(replica, index, mark, part.units);
+    if (!is_final)
+        return;
+    link->is_walking = false;
+    link->cursor = link->walk_change;
+    vector_join(&link->sent, &link->walk_upto);
+}
+
+// False: there is more than a round holds, or the order was overrun; nothing is left in the buffer.
+static bool order_round(struct replica *replica, uint32_t index)
+{
+    struct link *link = &replica->node.links[index];
+    struct buf *out = &replica->effects.bytes;
+    uint64_t newest = keyspace_change_newest(replica->keyspace);
+    if (link->cursor + 1 < keyspace_change_oldest(replica->keyspace))
+        return false;
+    size_t mark = effects_open_send(&replica->effects);
+    struct peer_feed head = {.is_final = true, .from = link->sent, .upto = replica->durable};
+    size_t frame = peer_open_feed(out, &head, &replica->origins);
+    unsigned units = 0;
+    for (uint64_t change = keyspace_change_skip(replica->keyspace, link->cursor + 1);
+         change <= newest; change++) {
+        struct record *record = keyspace_change_at(replica->keyspace, change);
+        if (record)
+            units += put_record(replica, record, &link->sent, out) ? 1 : 0;
+        if (out->len - mark > 16 * (size_t)LIMIT_ROUND_BYTES) {
+            out->len = mark;
+            return false;
+        }
+    }
+    peer_close_feed(out, frame);
+    sent(replica, index, mark, units);
+    link->cursor = newest;
+    vector_join(&link->sent, &replica->durable);
+    return true;
+}
+
+void feed_link(struct replica *replica, uint32_t index)
+{
+    struct link *link = &replica->node.links[index];
+    if (link->state != LINK_RUNNING)
+        return;
+    if (!link->is_cursor_set) {
+        link->is_cursor_set = find_cursor(replica, &link->sent, &link->cursor);
+        if (!link->is_cursor_set)
+            begin_walk(replica, link);
+    }
+    if (link->is_walking) {
+        walk_part(replica, index);
+        return;
+    }
+    bool is_even = link->cursor == keyspace_change_newest(replica->keyspace) &&
+                   vector_is_covering(&link->sent, &replica->durable);
+    if (!is_even && !order_round(replica, index)) {
+        begin_walk(replica, link);
+        walk_part(replica, index);
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// A journal frame: format, dictionary of incarnations, which of them is ours, V, members when they
+// changed, then units. Origin numbers in it are positions in its own dictionary, so a frame can be
+// read by a process that knows the incarnations in another order.
+#include "replica/private.h"
+
+#define FRAME_FORMAT 1u
+
+static void put_members(const struct replica *replica, struct buf *out)
+{
+    const struct node *node = &replica->node;
+    bytes_put_varint(out, node->members_count);
+    for (uint16_t i = 0; i < node->members_count; i++) {
+        const struct member *member = &node->members[i];
+        bytes_put_varint(out, member->origin);
+        bytes_put_string(out, span_text(member->name));
+        bytes_put_string(out, span_text(member->address));
+        buf_put_byte(out, member->is_former);
+    }
+}
+
+void frame_open(struct replica *replica, struct buf *out, bool has_members)
+{
+    const struct origins *origins = &replica->origins;
+    buf_put_byte(out, FRAME_FORMAT);
+    bytes_put_varint(out, origins->count);
+    for (uint16_t i = 0; i < origins->count; i++)
+        buf_put(out, span_of(origins->list[i].bytes, 16));
+    bytes_put_varint(out, replica->self);
+    for (uint16_t i = 0; i < origins->count; i++)
+        bytes_put_varint(out, replica->vector.sequence[i]);
+    buf_put_byte(out, has_members);
+    if (has_members)
+        put_members(replica, out);
+}
+
+static int read_dictionary(struct replica *replica, struct reader *reader, struct origin_map *map)
+{
+    uint64_t count = reader_varint(reader);
+    if (reader->failed || count > LIMIT_ORIGINS)
+        return REPLICA_E_FRAME;
+    map->count = (uint16_t)count;
+    for (uint64_t i = 0; i < count; i++) {
+        struct incarnation incarnation;
+        struct span bytes = reader_bytes(reader, sizeof incarnation.bytes);
+        if (bytes.len == 0)
+            return REPLICA_E_FRAME;
+        memcpy(incarnation.bytes, bytes.ptr, sizeof incarnation.bytes);
+        if (origins_obtain(&replica->origins, &incarnation, &map->local[i]))
+            return REPLICA_E_FULL;
+    }
+    return 0;
+}
+
+static int read_members(struct replica *replica, struct reader *reader,
+                        const struct origin_map *map)
+{
+    uint64_t count = reader_varint(reader);
+    for (uint64_t i = 0; i < count && !reader->failed; i++) {
+        uint64_t number = reader_varint(reader);
+        struct span name = reader_string(reader, NODE_TEXT_BYTES - 1);
+        struct span address = reader_string(reader, NODE_TEXT_BYTES - 1);
+        bool is_former = reader_u8(reader);
+        if (reader->failed || number >= map->count)
+            return REPLICA_E_FRAME;
+        if (node_restore_member(&replica->node, map->local[number], name, address, is_former))
+            return REPLICA_E_FULL;
+    }
+    return reader->failed ? REPLICA_E_FRAME : 0;
+}
+
+int frame_recover(void *ctx, struct span frame)
+{
+    struct replica *replica = ctx;
+    struct reader reader = reader_of(frame);
+    struct origin_map map;
+    if (reader_u8(&reader) != FRAME_FORMAT)
+        return REPLICA_E_FRAME;
+    int outcome = read_dictionary(replica, &reader, &map);
+    if (outcome)
+        return outcome;
+    uint64_t self = reader_varint(&reader);
+    if (reader.failed || self >= map.count)
+        return REPLICA_E_FRAME;
+    replica->self = map.local[self];
+    for (uint16_t i = 0; i < map.count; i++) {
+        uint64_t sequence = reader_varint(&reader);
+        if (sequence > replica->vector.sequence[map.local[i]])
+            replica->vector.sequence[map.local[i]] = sequence;
+    }
+    if (reader_u8(&reader)) {
+        outcome = read_members(replica, &reader, &map);
+        if (outcome)
+            return outcome;
+    }
+    if (reader.failed)
+        return REPLICA_E_FRAME;
+    static const struct vector nothing_seen;
+    return join_units(replica, span_of(reader.at, reader_left(&reader)), &map, &nothing_seen);
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rounds from peers: staged whole as they arrive, joined in order of arrival inside a commit, so
+// that a round is shown as a whole and V rises in the same frame as the cells that justify it. V
+// follows the round's `upto` only at its final part, and only from a V that covers its `from`:
+// never the highest sequence received.
+#include "replica/private.h"
+
+void join_stage(struct replica *replica, uint32_t link, struct span body)
+{
+    struct staged *staged = heap_alloc(replica->heap, sizeof *staged + body.len);
+    if (!staged) {
+        replica->effects.failed = true;
+        return;
+    }
+    uint8_t *copy = (uint8_t *)(staged + 1);
+    memcpy(copy, body.ptr, body.len);
+    *staged = (struct staged){
+        .link = link, .sent_at = replica->node.links[link].boot, .body = span_of(copy, body.len)};
+    if (replica->staged_last)
+        replica->staged_last->next = staged;
+    else
+        replica->staged_first = staged;
+    replica->staged_last = staged;
+    replica->wants_commit = true;
+}
+
+static void free_staged(struct replica *replica, struct staged *staged)
+{
+    heap_free(replica->heap, staged, sizeof *staged + staged->body.len);
+}
+
+void join_drop(struct replica *replica, uint32_t link)
+{
+    struct staged **at = &replica->staged_first, *last = NULL;
+    while (*at) {
+        struct staged *staged = *at;
+        if (staged->link == link) {
+            *at = staged->next;
+            free_staged(replica, staged);
+        } else {
+            last = staged;
+            at = &staged->next;
+        }
+    }
+    replica->staged_last = last;
+}
+
+static void raise_held(struct replica *replica, const struct unit *unit)
+{
+    for (uint16_t i = 0; i < unit->count; i++) {
+        const struct cell *cell = &unit->cells[i];
+        if (cell->sequence > replica->held.sequence[cell->origin])
+            replica->held.sequence[cell->origin] = cell->sequence;
+    }
+}
+
+static enum change_op op_of(const struct address *address, unsigned changed)
+{
+    if (address->kind == UNIT_LEASE)
+        return CHANGE_LEASE;
+    if (address->kind == UNIT_MEMBER)
+        return CHANGE_MEMBER;
+    if (changed & CELL_CHANGED_BASE)
+        return CHANGE_SET;
+    return changed & CELL_CHANGED_RESET ? CHANGE_RESET : CHANGE_ADD;
+}
+
+// A unit under an address that is not here yet: joined apart first, so that cells that the absent
+// rule ignores leave no record behind.
+static int join_absent(struct replica *replica, const struct address *address,
+                       const struct unit *arriving, const struct vector *seen)
+{
+    unsigned changed;
+    unit_clear(&replica->scratch);
+    int fault = unit_join(&replica->scratch, arriving->cells, arriving->count, seen, &changed);
+    if (fault || replica->scratch.count == 0)
+        return fault;
+    enum cell_type type = (enum cell_type)replica->scratch.cells[0].type;
+    struct record *record = cells_record(replica, address, type);
+    if (!record)
+        return -ENOMEM;
+    fault = record_store(replica->keyspace, record, &replica->scratch);
+    if (fault)
+        return fault;
+    struct view nothing = {.type = type};
+    if (address->kind == UNIT_LEASE)
+        lease_recovered(replica, record);
+    return cells_settle(replica, record, nothing, op_of(address, changed));
+}
+
+static int join_present(struct replica *replica, const struct address *address,
+                        struct record *record, const struct unit *arriving,
+                        const struct vector *seen)
+{
+    struct view before = cells_view(replica, record);
+    unsigned changed;
+    struct unit *unit = cells_load(replica, record);
+    if (!unit)
+        return -ENOMEM;
+    int fault = unit_join(unit, arriving->cells, arriving->count, seen, &changed);
+    if (fault || !changed)
+        return fault;
+    fault = cells_store(replica, record);
+    if (fault)
+        return fault;
+    if (changed & CELL_CHANGED_RESET)
+        collect_wanted(replica);
+    if (address->kind == UNIT_LEASE)
+        lease_recovered(replica, record);
+    return cells_settle(replica, record, before, op_of(address, changed));
+}
+
+int join_units(struct replica *replica, struct span units, const struct origin_map *map,
+               const struct vector *seen)
+{
+    struct reader reader = reader_of(units);
+    struct unit arriving;
+    unit_init(&arriving, replica->heap);
+    int outcome = 0;
+    while (!outcome && reader_left(&reader)) {
+        struct address address;
+        outcome = unit_read(&reader, map, &address, &arriving);
+        if (outcome)
+            break;
+        raise_held(replica, &arriving);
+        uint64_t hash = keyspace_hash(replica->keyspace, &address);
+        struct record *record = keyspace_find(replica->keyspace, &address, hash);
+        outcome = record ? join_present(replica, &address, record, &arriving, seen)
+                         : join_absent(replica, &address, &arriving, seen);
+        replica->counts.units_joined++;
+    }
+    unit_deinit(&arriving);
+    return outcome;
+}
+
+static int join_round(struct replica *replica, struct staged *staged)
+{
+    struct link *link = &replica->node.links[staged->link];
+    struct peer_feed feed;
+    if (peer_parse_feed(staged->body, &replica->origins, &feed))
+        return UNIT_E_MALFORMED;
+    int outcome = join_units(replica, feed.units, &feed.dictionary, &replica->vector);
+    if (outcome)
+        return outcome;
+    if (feed.is_final) {
+        if (!vector_is_covering(&replica->vector, &feed.from))
+            return UNIT_E_MALFORMED;
+        feed.upto.sequence[replica->self] = 0; // nobody tells us what we wrote
+        if (vector_join(&replica->vector, &feed.upto))
+            replica->is_frame_needed = true;
+    }
+    link->rounds_done++;
+    replica->counts.rounds_joined++;
+    return 0;
+}
+
+int join_all(struct replica *replica)
+{
+    replica->cause = CHANGE_PEER;
+    while (replica->staged_first) {
+        struct staged *staged = replica->staged_first;
+        replica->staged_first = staged->next;
+        if (!staged->next)
+            replica->staged_last = NULL;
+        const struct link *link = &replica->node.links[staged->link];
+        int outcome = 0;
+        if (link->state == LINK_RUNNING && link->boot == staged->sent_at)
+            outcome = join_round(replica, staged);
+        if (outcome > 0) {
+            // Malformed, or from a sender that takes us for further than we are: what was joined
+            // stays (cells are true wherever they come from), V does not move, the link starts
+            // anew.
+            replica->counts.rounds_refused++;
+            effects_put_text(&replica->effects, EFFECT_LOG, staged->link,
+                             "a round that cannot be joined: link closed");
+            effects_put(&replica->effects, EFFECT_CLOSE, staged->link);
+            replica->node.links[staged->link].state = LINK_CLOSING;
+        }
+        free_staged(replica, staged);
+        if (outcome < 0)
+            return outcome;
+    }
+    replica->cause = CHANGE_LOCAL;
+    return 0;
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between the files of the replica room.
+#pragma once
+#include "replica/change.h"
+
+struct staged { // a round waiting for the next commit
+    uint32_t link;
+    uint64_t sent_at; // the link's boot: a slot reused meanwhile is another link
+    struct span body; // owned
+    struct staged *next;
+};
+
+struct timer { // a lease of ours that runs
+    struct record *record;
+    uint64_t deadline_ms;
+    uint64_t epoch, sequence; // the owner's newest, refreshes included
+    uint32_t ttl_ms;
+};
+
+struct note { // what the hook would like to know of a change, until it is pulled
+    struct record *record;
+    enum change_op op;
+    enum change_origin origin;
+    int64_t previous, amount;
+};
+
+#define REPLICA_NOTES 16384 // power of two
+
+struct replica {
+    struct heap *heap;
+    struct keyspace *keyspace;
+    struct journal *journal;
+    struct node node;
+    struct effects effects;
+    struct origins origins;
+    struct vector vector;  // V, with the commit under way
+    struct vector before;  // V as of the last commit
+    struct vector durable; // what the node may speak of
+    struct vector held;    // highest sequence of each origin in any cell
+    uint16_t self;
+    uint64_t now_ms;
+    uint64_t stamp; // hybrid logical clock: ms << 16 | counter
+    enum change_origin cause;
+    bool is_serving, wants_commit, is_hiding_changed, is_frame_needed, has_failed;
+    bool is_hidden[LIMIT_ORIGINS];
+    struct incarnation spare;
+    struct buf units; // of the commit under way
+    struct buf frame; // its journal frame, when it closes
+    struct unit scratch;
+    struct staged *staged_first, *staged_last;
+    struct timer *timers;
+    size_t timers_count, timers_cap;
+    uint64_t timers_due_ms; // no lease ends before
+    struct note *notes;     // REPLICA_NOTES slots, open addressing by record
+    size_t notes_count;
+    uint64_t sweep_cursor;
+    uint64_t sweep_left; // dead things seen in the sweep under way
+    bool is_sweep_wanted;
+    struct vector sweep_stable; // when the last sweep began
+    struct mark {               // at change number `change` V was `vector`
+        uint64_t change;
+        struct vector vector;
+    } * marks;
+    unsigned marks_count;
+    bool is_snapshotting;
+    uint64_t snapshot_cursor, snapshot_after_bytes;
+    struct buf snapshot_frame;
+    struct replica_counts counts;
+};
+
+#define REPLICA_MARKS 64
+
+// frame.c: the journal frame's head (dictionary, vector, members) and recovery of a frame
+void frame_open(struct replica *replica, struct buf *out, bool has_members);
+int frame_recover(void *ctx, struct span frame);
+
+// cells.c: one record's cells and what clients see of it
+struct view {
+    bool is_live;
+    bool is_out_of_range;
+    enum cell_type type;
+    int64_t value;
+};
+uint64_t cells_next(struct replica *replica); // the next sequence of this incarnation
+// Marks the record RECORD_NEAR when our total in it is far out, so that adds are reckoned exactly.
+void cells_near(struct replica *replica, struct record *record, int64_t total);
+// Takes what workers added since the last commit into our cell. 0 or -ENOMEM.
+int cells_absorb(struct replica *replica, struct record *record);
+// Copies a record's cells into replica->scratch (NULL: -ENOMEM) and puts them back.
+struct unit *cells_load(struct replica *replica, struct record *record);
+int cells_store(struct replica *replica, struct record *record);
+struct view cells_view(const struct replica *replica, struct record *record);
+// After a change of cells that clients may see: value, flags, the parent's value, the change order,
+// the frame. `before` is the committed view from before the change.
+int cells_settle(struct replica *replica, struct record *record, struct view before,
+                 enum change_op op);
+// Writes the record's new cells into the frame.
+int cells_log(struct replica *replica, struct record *record);
+struct record *cells_record(struct replica *replica, const struct address *address,
+                            enum cell_type type); // found or made
+
+// join.c
+void join_stage(struct replica *replica, uint32_t link, struct span body);
+void join_drop(struct replica *replica, uint32_t link); // what is staged of it
+int join_all(struct replica *replica);
+int join_units(struct replica *replica, struct span units, const struct origin_map *map,
+               const struct vector *seen);
+
+// feed.c
+void feed_link(struct replica *replica, uint32_t link);
+void feed_mark(struct replica *replica); // remembers (change number, V) now and then
+
+// lease.c
+int lease_expire(struct replica *replica);
+int lease_rehide(struct replica *replica);
+void lease_recovered(struct replica *replica, struct record *record);
+void lease_forget(struct replica *replica, struct record *record);
+
+// note.c
+void note_put(struct replica *replica, struct record *record, int64_t previous, int64_t amount,
+              enum change_op op);
+bool note_take(struct replica *replica, const struct record *record, struct note *out_note);
+
+// collect.c, snapshot.c: a bounded step a commit
+void collect_step(struct replica *replica);
+void collect_wanted(struct replica *replica);
+int snapshot_step(struct replica *replica);

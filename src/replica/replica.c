@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening (recovery), events, and the commit. The order inside a commit is the promise: apply,
+// journal, sync, and only then does the node hear of it and speak.
+#include <assert.h>
+#include "replica/private.h"
+
+static void close_all(struct replica *replica)
+{
+    while (replica->staged_first) {
+        struct staged *staged = replica->staged_first;
+        replica->staged_first = staged->next;
+        heap_free(replica->heap, staged, sizeof *staged + staged->body.len);
+    }
+    if (replica->journal)
+        journal_close(replica->journal);
+    effects_deinit(&replica->effects);
+    unit_deinit(&replica->scratch);
+    buf_deinit(&replica->frame);
+    buf_deinit(&replica->units);
+    buf_deinit(&replica->snapshot_frame);
+    heap_free(replica->heap, replica->timers, replica->timers_cap * sizeof *replica->timers);
+    heap_free(replica->heap, replica->notes, REPLICA_NOTES * sizeof *replica->notes);
+    heap_free(replica->heap, replica->marks, REPLICA_MARKS * sizeof *replica->marks);
+    if (replica->keyspace)
+        keyspace_free(replica->keyspace);
+    heap_free(replica->heap, replica, sizeof *replica);
+}
+
+void replica_close(struct replica *replica)
+{
+    close_all(replica);
+}
+
+static struct replica *alloc(struct heap *heap, const struct replica_options *options)
+{
+    struct replica *replica = heap_alloc(heap, sizeof *replica);
+    if (!replica)
+        return NULL;
+    *replica = (struct replica){.heap = heap,
+                                .self = ORIGIN_NONE,
+                                .timers_due_ms = UINT64_MAX,
+                                .spare = options->spare,
+                                .snapshot_after_bytes = options->snapshot_after_bytes
+                                                            ? options->snapshot_after_bytes
+                                                            : (uint64_t)64 << 20};
+    effects_init(&replica->effects, heap);
+    unit_init(&replica->scratch, heap);
+    buf_init(&replica->frame, heap);
+    buf_init(&replica->units, heap);
+    buf_init(&replica->snapshot_frame, heap);
+    struct keyspace_options table = {.hash_seed = options->hash_seed};
+    replica->keyspace = keyspace_new(heap, &table);
+    replica->notes = heap_alloc(heap, REPLICA_NOTES * sizeof *replica->notes);
+    replica->marks = heap_alloc(heap, REPLICA_MARKS * sizeof *replica->marks);
+    if (!replica->keyspace || !replica->notes || !replica->marks) {
+        close_all(replica);
+        return NULL;
+    }
+    memset(replica->notes, 0, REPLICA_NOTES * sizeof *replica->notes);
+    return replica;
+}
+
+// Which incarnation to go on under: the directory's, or a fresh one. The directory's earlier one is
+// then a former member: unsealed, it keeps everything from being taken for stable.
+static int settle_identity(struct replica *replica, const struct replica_options *options)
+{
+    uint16_t before = replica->self;
+    if (before != ORIGIN_NONE && !options->is_new_incarnation)
+        return 0;
+    if (origins_obtain(&replica->origins, &options->fresh, &replica->self))
+        return REPLICA_E_FULL;
+    replica->is_frame_needed = true;
+    if (before == ORIGIN_NONE)
+        return 0;
+    struct span name = span_text(replica->node.name);
+    replica->node.is_members_changed = true;
+    return node_restore_member(&replica->node, before, name, (struct span){0}, true)
+               ? REPLICA_E_FULL
+               : 0;
+}
+
+static const char *open_error(const struct replica *replica, int outcome)
+{
+    if (outcome == REPLICA_E_FRAME || outcome == UNIT_E_MALFORMED)
+        return "a journal frame with a good checksum does not decode: written by another version?";
+    if (outcome == REPLICA_E_FULL)
+        return "more incarnations or members in the journal than this build knows room for";
+    if (outcome == -ENOMEM)
+        return "out of memory while recovering";
+    return replica->journal ? journal_error(replica->journal) : "cannot open the journal";
+}
+
+int replica_open(struct replica **out_replica, struct heap *heap,
+                 const struct replica_options *options, struct buf *out_error)
+{
+    struct replica *replica = alloc(heap, options);
+    if (!replica)
+        return -ENOMEM;
+    int outcome = node_init(&replica->node, heap, &replica->origins, &replica->durable,
+                            &replica->held, &options->node);
+    if (outcome) {
+        buf_put_text(out_error, "replica, cluster and addresses need names of 1 to 255 bytes");
+        close_all(replica);
+        return REPLICA_E_NAME;
+    }
+    struct journal_options journal = {
+        .segment_bytes = options->segment_bytes, .on_frame = frame_recover, .ctx = replica};
+    outcome = journal_open(&replica->journal, options->disk, heap, &journal);
+    if (!outcome)
+        outcome = settle_identity(replica, options);
+    if (outcome) {
+        buf_put_text(out_error, open_error(replica, outcome));
+        close_all(replica);
+        return outcome;
+    }
+    buf_clear(&replica->units); // recovery settles records as a commit does, but logs nothing
+    replica->node.self = replica->self;
+    replica->before = replica->durable = replica->vector;
+    replica->is_frame_needed = true; // identity and members, before anything is served
+    collect_wanted(replica);
+    *out_replica = replica;
+    return 0;
+}
+
+struct keyspace *replica_keyspace(struct replica *replica)
+{
+    return replica->keyspace;
+}
+
+const struct node *replica_node(const struct replica *replica)
+{
+    return &replica->node;
+}
+
+const struct origins *replica_origins(const struct replica *replica)
+{
+    return &replica->origins;
+}
+
+const struct vector *replica_vector(const struct replica *replica)
+{
+    return &replica->durable;
+}
+
+struct effects *replica_effects(struct replica *replica)
+{
+    return &replica->effects;
+}
+
+bool replica_is_serving(const struct replica *replica)
+{
+    return replica->is_serving;
+}
+
+bool replica_wants_commit(const struct replica *replica)
+{
+    return replica->wants_commit;
+}
+
+const char *replica_error(const struct replica *replica)
+{
+    return journal_error(replica->journal);
+}
+
+struct replica_counts replica_counts(const struct replica *replica)
+{
+    return replica->counts;
+}
+
+static void renew(struct replica *replica)
+{
+    uint16_t before = replica->self;
+    if (origins_obtain(&replica->origins, &replica->spare, &replica->self)) {
+        effects_put_text(&replica->effects, EFFECT_REFUSE, 0,
+                         "no room for another incarnation in this directory");
+        replica->self = before;
+        return;
+    }
+    replica->counts.renewals++;
+    replica->is_frame_needed = true;
+    // The earlier incarnation's timers are nobody's now: its leases are a silent origin's.
+    replica->timers_count = 0;
+    node_restore_member(&replica->node, before, span_text(replica->node.name), (struct span){0},
+                        true);
+    node_renewed(&replica->node, replica->self, &replica->effects);
+}
+
+// Effects that concern cells are carried out here, in place; the driver skips them.
+static void carry_out(struct replica *replica, size_t from, const struct event *event)
+{
+    for (size_t i = from; i < replica->effects.count; i++) {
+        struct effect effect = replica->effects.list[i];
+        switch (effect.type) {
+        case EFFECT_STAGE:
+            join_stage(replica, effect.link, event->body);
+            break;
+        case EFFECT_FEED:
+            feed_link(replica, effect.link);
+            break;
+        case EFFECT_COMMIT:
+            replica->wants_commit = true;
+            break;
+        case EFFECT_SERVE:
+            replica->is_serving = true;
+            break;
+        case EFFECT_RENEW:
+            renew(replica);
+            break;
+        case EFFECT_HIDE:
+        case EFFECT_SHOW:
+            replica->is_hidden[effect.origin] = effect.type == EFFECT_HIDE;
+            replica->is_hiding_changed = replica->wants_commit = true;
+            break;
+        case EFFECT_CLOSE:
+            join_drop(replica, effect.link);
+            break;
+        case EFFECT_DIAL:
+        case EFFECT_SEND:
+        case EFFECT_REFUSE:
+        case EFFECT_LOG:
+            break;
+        }
+    }
+}
+
+void replica_event(struct replica *replica, const struct event *event)
+{
+    size_t from = replica->effects.count;
+    replica->now_ms = event->now_ms;
+    if (event->type == EVENT_LINK_DOWN)
+        join_drop(replica, event->link);
+    node_step(&replica->node, event, &replica->effects);
+    carry_out(replica, from, event);
+    if (replica->timers_count && replica->now_ms >= replica->timers_due_ms)
+        replica->wants_commit = true;
+}
+
+int replica_accept(struct replica *replica, uint32_t *out_link)
+{
+    return node_accept(&replica->node, out_link);
+}
+
+void replica_cut(struct replica *replica, struct span name, bool is_cut, bool *out_known)
+{
+    size_t from = replica->effects.count;
+    static const struct event nothing;
+    *out_known = is_cut ? node_cut(&replica->node, name, &replica->effects)
+                        : node_heal(&replica->node, name, &replica->effects);
+    carry_out(replica, from, &nothing);
+}
+
+// A commit touches at most half of what the change order holds, so that every link sees its end.
+static int drain(struct replica *replica)
+{
+    replica->cause = CHANGE_LOCAL;
+    for (unsigned count = 0; count < LIMIT_CHANGE_ORDER / 2; count++) {
+        struct record *record = keyspace_drain(replica->keyspace);
+        if (!record)
+            return 0;
+        int fault = cells_absorb(replica, record);
+        if (fault)
+            return fault;
+    }
+    replica->wants_commit = true;
+    return 0;
+}
+
+// The frame's head tells V and members as they are at its end, so it is written last, in front of
+// the units.
+static int close_frame(struct replica *replica)
+{
+    struct buf *frame = &replica->frame;
+    frame_open(replica, frame, replica->node.is_members_changed || replica->counts.commits == 0);
+    buf_put(frame, buf_span(&replica->units));
+    int fault = buf_has_failed(frame) || buf_has_failed(&replica->units)
+                    ? -ENOMEM
+                    : journal_append(replica->journal, buf_span(frame));
+    replica->counts.frames_bytes += frame->len;
+    return fault;
+}
+
+static void clear_frame(struct replica *replica)
+{
+    buf_clear(&replica->frame);
+    buf_clear(&replica->units);
+    buf_shrink(&replica->frame, 4u << 20);
+    buf_shrink(&replica->units, 4u << 20);
+}
+
+int replica_commit_apply(struct replica *replica, const struct commit_input *input)
+{
+    replica->now_ms = input->now_ms;
+    replica->wants_commit = false;
+    if (replica->stamp < input->wall_ms << 16)
+        replica->stamp = input->wall_ms << 16;
+    clear_frame(replica);
+    int fault = drain(replica);
+    if (!fault && input->requests)
+        input->requests(input->ctx, replica);
+    if (!fault)
+        fault = join_all(replica);
+    if (!fault)
+        fault = lease_expire(replica);
+    if (!fault)
+        fault = lease_rehide(replica);
+    if (!fault)
+        collect_step(replica);
+    return fault;
+}
+
+int replica_commit_sync(struct replica *replica)
+{
+    if (replica->is_frame_needed || replica->node.is_members_changed) {
+        int fault = close_frame(replica);
+        if (!fault)
+            fault = journal_sync(replica->journal);
+        if (!fault)
+            fault = snapshot_step(replica);
+        if (fault)
+            return fault;
+        replica->is_frame_needed = false;
+        replica->counts.commits++;
+    } else if (replica->is_snapshotting) {
+        int fault = snapshot_step(replica);
+        if (fault)
+            return fault;
+    }
+    replica->before = replica->durable = replica->vector;
+    feed_mark(replica);
+    struct event committed = {.type = EVENT_COMMITTED, .now_ms = replica->now_ms};
+    replica_event(replica, &committed);
+    keyspace_reclaim(replica->keyspace);
+    return 0;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// One replica without threads, sockets or clocks: keyspace, journal and node composed. The server
+// (db) and the simulator drive it: they bring events and time, carry its effects out, and call
+// commit. Everything here belongs to one thread, the replica thread.
+//
+// State changes only inside a commit:
+//
+//   replica_commit_apply   drains what workers added, runs the requests, joins staged rounds, ends
+//                          leases; encodes every touched unit into one journal frame
+//   replica_commit_sync    makes the frame durable, then tells the node, which acknowledges and
+//   feeds
+//
+// so between commits all cells are durable and may be sent to anybody.
+#pragma once
+#include "journal/journal.h"
+#include "keyspace/keyspace.h"
+#include "node/node.h"
+
+struct replica;
+
+enum change_op { CHANGE_ADD, CHANGE_RESET, CHANGE_SET, CHANGE_CREATE, CHANGE_MEMBER, CHANGE_LEASE };
+enum change_origin { CHANGE_LOCAL, CHANGE_PEER, CHANGE_EXPIRY };
+
+// One applied change of a key, as the hook sees it. Several changes of a key between two pulls are
+// one: `previous` is from before the first, `amount` their sum, `op` and `origin` the last one's.
+struct change {
+    struct span key; // borrows until the next commit
+    enum cell_type type;
+    enum change_op op;
+    enum change_origin origin;
+    bool is_live;
+    bool has_previous; // false when too many changes were waiting to remember each
+    int64_t value, previous, amount;
+    uint64_t version; // this process's change number of the key
+};
+
+struct replica_options {
+    struct disk *disk;
+    struct node_options node;
+    struct incarnation fresh; // random: used for an empty directory
+    struct incarnation spare; // random: used if the identity must be renewed
+    bool is_new_incarnation;  // --new-incarnation
+    uint64_t hash_seed;
+    uint64_t segment_bytes;        // 0: the journal's default
+    uint64_t snapshot_after_bytes; // 0: 64 MiB
+};
+
+// Recovers from the disk. 0, -errno, or a JOURNAL_E_* / REPLICA_E_*; then out_error has one line.
+enum { REPLICA_E_NAME = 100, REPLICA_E_FRAME, REPLICA_E_FULL };
+int replica_open(struct replica **out_replica, struct heap *heap,
+                 const struct replica_options *options, struct buf *out_error);
+void replica_close(struct replica *replica);
+
+struct keyspace *replica_keyspace(struct replica *replica);
+const struct node *replica_node(const struct replica *replica);
+const struct origins *replica_origins(const struct replica *replica);
+const struct vector *replica_vector(const struct replica *replica); // as it is on disk
+struct effects *replica_effects(struct replica *replica); // to carry out, then effects_clear
+
+// Passes an event to the node and carries out what concerns cells; the rest is in replica_effects.
+void replica_event(struct replica *replica, const struct event *event);
+void replica_cut(struct replica *replica, struct span name, bool is_cut, bool *out_known);
+int replica_accept(struct replica *replica, uint32_t *out_link);
+bool replica_is_serving(const struct replica *replica);
+bool replica_wants_commit(const struct replica *replica); // something waits for one
+
+// One commit. `requests` runs the waiting client requests (change.h); may be NULL. apply: 0 or
+// -ENOMEM. sync: 0 or -errno, which is final (the journal has failed): stop acknowledging.
+struct commit_input {
+    uint64_t now_ms;  // monotonic
+    uint64_t wall_ms; // for the hybrid clock
+    void (*requests)(void *ctx, struct replica *replica);
+    void *ctx;
+};
+int replica_commit_apply(struct replica *replica, const struct commit_input *input);
+int replica_commit_sync(struct replica *replica);
+const char *replica_error(const struct replica *replica); // what failed, for the operator
+
+// Changes after `cursor` (0 at first) in order, at most `max`; returns how many, moves the cursor.
+// When it fell behind the change order, a walk over the keyspace finds the rest: never lost, only
+// coalesced.
+struct change_cursor {
+    uint64_t change;
+    uint64_t walk;      // position in the hash order
+    uint64_t walk_upto; // change number when the walk began
+    uint64_t walk_from;
+    bool is_walking;
+};
+unsigned replica_changes(struct replica *replica, struct change_cursor *cursor,
+                         struct change *out_changes, unsigned max);
+bool replica_has_changes(const struct replica *replica, const struct change_cursor *cursor);
+
+struct replica_counts {
+    uint64_t commits, frames_bytes, units_joined, units_sent, rounds_sent, rounds_joined, walks;
+    uint64_t snapshots, collected, renewals, rounds_refused;
+};
+struct replica_counts replica_counts(const struct replica *replica);

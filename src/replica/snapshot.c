@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// A snapshot is a walk over the keyspace into the journal, beside running commits, a part a commit.
+// Its frontier is V and the log's position at its start: what changes behind the walk is in the
+// log.
+#include "replica/private.h"
+
+#define SNAPSHOT_PART_BYTES (1u << 20)
+
+static void snapshot_visit(void *ctx, struct record *record)
+{
+    struct replica *replica = ctx;
+    struct address address = record_address(record);
+    const struct unit *unit = cells_load(replica, record);
+    if (unit)
+        unit_write(unit, &address, NULL, &replica->snapshot_frame);
+    else
+        replica->snapshot_frame.failed = true;
+}
+
+static int begin(struct replica *replica)
+{
+    int fault = journal_snapshot_begin(replica->journal);
+    if (fault)
+        return fault;
+    replica->is_snapshotting = true;
+    replica->snapshot_cursor = 0;
+    buf_clear(&replica->snapshot_frame);
+    frame_open(replica, &replica->snapshot_frame, true);
+    return 0;
+}
+
+static int finish(struct replica *replica)
+{
+    replica->is_snapshotting = false;
+    int fault = journal_snapshot_end(replica->journal);
+    if (!fault)
+        replica->counts.snapshots++;
+    buf_shrink(&replica->snapshot_frame, 0);
+    return fault;
+}
+
+int snapshot_step(struct replica *replica)
+{
+    struct buf *frame = &replica->snapshot_frame;
+    if (!replica->is_snapshotting) {
+        if (journal_bytes_since_snapshot(replica->journal) < replica->snapshot_after_bytes)
+            return 0;
+        int fault = begin(replica);
+        if (fault)
+            return fault;
+    }
+    unsigned scanned = 0;
+    do {
+        replica->snapshot_cursor =
+            keyspace_scan(replica->keyspace, replica->snapshot_cursor, 64, snapshot_visit, replica);
+        scanned += 64;
+    } while (replica->snapshot_cursor && frame->len < SNAPSHOT_PART_BYTES && scanned < 8192);
+    if (buf_has_failed(frame)) {
+        // Out of memory: the log is complete without this snapshot; try again later.
+        journal_snapshot_abort(replica->journal);
+        replica->is_snapshotting = false;
+        buf_clear(frame);
+        return 0;
+    }
+    replica->wants_commit = true;
+    int fault = journal_snapshot_put(replica->journal, buf_span(frame));
+    if (fault)
+        return fault;
+    buf_clear(frame);
+    if (replica->snapshot_cursor == 0)
+        return finish(replica);
+    frame_open(replica, frame, false);
+    return 0;
+}

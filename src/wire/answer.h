@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a RESP client reads: one answer (RESP2 or RESP3, pushes too) as a flat array of tokens, each
-// aggregate before its elements. Streamed aggregates of RESP3 are refused. As with requests the
+// aggregate before its elements. Streamed aggregates and
+// attributes of RESP3 are refused. As with requests the
 // caller keeps incomplete bytes and the parser does not scan them twice.
 #pragma once
 #include "base/buf.h"
@@ -19,7 +20,6 @@ enum answer_kind {
     ANSWER_SET,
     ANSWER_MAP,
     ANSWER_PUSH,
-    ANSWER_ATTRIBUTE, // precedes the answer it belongs to
     ANSWER_BOOL,
     ANSWER_DOUBLE,
     ANSWER_BIG,      // digits in text
@@ -37,13 +37,15 @@ struct answer_token {
 
 struct answer_parser { // kept between calls; zeroed at the start
     size_t at, need;
+    size_t seen;     // no line ends before here
     uint32_t tokens; // of the answer; after ANSWER_E_ROOM: how many there are
     uint32_t depth;
+    bool is_whole;                   // but there was no room
     uint32_t left[ANSWER_DEPTH_MAX]; // elements still to come, by level
 };
 
 struct answer {
-    struct answer_token *tokens; // the caller's; tokens[0] is the answer or its attribute
+    struct answer_token *tokens; // the caller's; tokens[0] is the answer
     uint32_t tokens_max;
     uint32_t tokens_count;
 };

@@ -11,7 +11,7 @@
 struct reply {
     struct buf *out;       // borrows
     uint8_t protocol;      // 2 or 3
-    uint32_t errors_count; // written so far, for metrics and for `CLIENT REPLY`-like callers
+    uint32_t errors_count; // written so far, for metrics
 };
 
 static inline struct reply reply_to(struct buf *out, uint8_t protocol)
@@ -87,6 +87,9 @@ void reply_error_with(struct reply *reply, enum reply_error_code code, struct sp
 void reply_error_text(struct reply *reply, const char *text);
 // ERR unknown command 'x', with args beginning with: 'y' 'z'
 void reply_error_unknown(struct reply *reply, const struct span *argv, uint32_t argc);
+// After RESP_E_PROTOCOL.
+struct resp_parser;
+void reply_protocol_error(struct reply *reply, const struct resp_parser *parser);
 
 // A message of pub/sub, encoded once for each protocol and shared.
 void reply_message(struct reply *reply, struct span channel, struct span payload);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a RESP server reads: requests, as arrays of bulk strings or as inline commands (a line of
-// words, typed by hand). Bytes in, arguments out; nothing is copied or allocated (but the unescaped
-// text of a quoted inline argument).
+// words, typed by hand). Bytes in, arguments out; nothing is copied or allocated (but the text
+// of an inline command with quotes).
 //
 // The caller keeps the bytes of an incomplete request and shows them again, longer, with the same
 // parser: what was checked is not scanned again, so a request costs time linear in its length
@@ -42,8 +42,9 @@ struct resp_request {
     struct span *argv; // the caller's
     uint32_t argv_max;
     uint32_t argc;         // 0: an empty request, nothing to do or to answer
-    struct buf *unescaped; // borrows; text of inline arguments with escapes is put here (cleared
-                           // first). NULL: such a line is a RESP_FAULT_QUOTES
+    bool is_quoted;        // argv points into `unescaped`: run this one before the next is parsed
+    struct buf *unescaped; // borrows; cleared, then holds the arguments of an inline command with
+                           // quotes. NULL: such a line is a RESP_FAULT_QUOTES
 };
 
 enum { RESP_E_MORE = 1, RESP_E_PROTOCOL, RESP_E_ROOM };
@@ -59,4 +60,5 @@ int resp_parse(struct resp_parser *parser, struct span input, struct resp_reques
 void resp_put_fault(struct buf *out, const struct resp_parser *parser);
 
 // What a client sends: arguments as an array of bulk strings.
+void resp_put_head(struct buf *out, char marker, uint64_t count); // "*3\r\n"
 void resp_put_command(struct buf *out, const struct span *argv, uint32_t argc);

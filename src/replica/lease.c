@@ -5,13 +5,22 @@
 // committed: only the deadline moves.
 #include "replica/private.h"
 
-static struct timer *timer_find(struct replica *replica, const struct record *record)
+static struct timer *timer_find(const struct replica *replica, const struct record *record)
 {
-    for (size_t i = 0; i < replica->timers_count; i++) {
-        if (replica->timers[i].record == record)
-            return &replica->timers[i];
-    }
-    return NULL;
+    uint32_t at;
+    return record_map_find(&replica->timers_by_record, record, &at) ? &replica->timers[at] : NULL;
+}
+
+static int timers_grow(struct replica *replica)
+{
+    size_t cap = replica->timers_cap ? replica->timers_cap * 2 : 16;
+    struct timer *timers = heap_resize(replica->heap, replica->timers,
+                                       replica->timers_cap * sizeof *timers, cap * sizeof *timers);
+    if (!timers)
+        return -ENOMEM;
+    replica->timers = timers;
+    replica->timers_cap = cap;
+    return 0;
 }
 
 static struct timer *timer_obtain(struct replica *replica, struct record *record)
@@ -19,19 +28,31 @@ static struct timer *timer_obtain(struct replica *replica, struct record *record
     struct timer *timer = timer_find(replica, record);
     if (timer)
         return timer;
-    if (replica->timers_count == replica->timers_cap) {
-        size_t cap = replica->timers_cap ? replica->timers_cap * 2 : 16;
-        struct timer *timers =
-            heap_resize(replica->heap, replica->timers, replica->timers_cap * sizeof *timers,
-                        cap * sizeof *timers);
-        if (!timers)
-            return NULL;
-        replica->timers = timers;
-        replica->timers_cap = cap;
-    }
+    if (replica->timers_count == replica->timers_cap && timers_grow(replica))
+        return NULL;
+    if (record_map_put(&replica->timers_by_record, record, (uint32_t)replica->timers_count))
+        return NULL;
     timer = &replica->timers[replica->timers_count++];
     *timer = (struct timer){.record = record};
     return timer;
+}
+
+// The last one takes its place.
+static void timer_remove(struct replica *replica, struct timer *timer)
+{
+    record_map_remove(&replica->timers_by_record, timer->record);
+    const struct timer *last = &replica->timers[--replica->timers_count];
+    if (timer == last)
+        return;
+    *timer = *last;
+    // Its entry is there already: nothing is allocated.
+    record_map_put(&replica->timers_by_record, timer->record, (uint32_t)(timer - replica->timers));
+}
+
+void lease_forget_all(struct replica *replica)
+{
+    replica->timers_count = 0;
+    record_map_clear(&replica->timers_by_record);
 }
 
 static void timer_arm(struct replica *replica, struct timer *timer)
@@ -45,7 +66,7 @@ void lease_forget(struct replica *replica, struct record *record)
 {
     struct timer *timer = timer_find(replica, record);
     if (timer)
-        *timer = replica->timers[--replica->timers_count];
+        timer_remove(replica, timer);
 }
 
 // After recovery a lease of ours runs its whole duration again: its owner may well be alive.
@@ -166,7 +187,7 @@ int lease_expire(struct replica *replica)
                               .sequence = timer->sequence,
                               .ttl_ms = timer->ttl_ms,
                               .ended = true};
-        *timer = replica->timers[--replica->timers_count];
+        timer_remove(replica, timer);
         const struct unit *unit = record_unit(record);
         const struct cell *own = unit ? unit_find(unit, replica->self) : NULL;
         int fault = own && !own->lease.ended ? write_lease(replica, record, &lease) : 0;

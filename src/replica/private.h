@@ -2,6 +2,7 @@
 // Between the files of the replica room.
 #pragma once
 #include "replica/change.h"
+#include "replica/record_map.h"
 
 struct staged { // a round waiting for the next commit
     uint32_t link;
@@ -24,7 +25,7 @@ struct note { // what the hook would like to know of a change, until it is pulle
     int64_t previous, amount;
 };
 
-#define REPLICA_NOTES 16384 // power of two
+#define REPLICA_NOTES 8192
 
 struct replica {
     struct heap *heap;
@@ -50,9 +51,11 @@ struct replica {
     struct staged *staged_first, *staged_last;
     struct timer *timers;
     size_t timers_count, timers_cap;
+    struct record_map timers_by_record;
     uint64_t timers_due_ms; // no lease ends before
-    struct note *notes;     // REPLICA_NOTES slots, open addressing by record
-    size_t notes_count;
+    struct note *notes;     // room for REPLICA_NOTES
+    struct record_map notes_by_record;
+    uint32_t notes_count;
     uint64_t sweep_cursor;
     uint64_t sweep_left; // dead things seen in the sweep under way
     bool is_sweep_wanted;
@@ -114,11 +117,13 @@ void feed_mark(struct replica *replica); // remembers (change number, V) now and
 int lease_expire(struct replica *replica);
 int lease_rehide(struct replica *replica);
 void lease_recovered(struct replica *replica, struct record *record);
+void lease_forget_all(struct replica *replica);
 void lease_forget(struct replica *replica, struct record *record);
 
 // note.c
 void note_put(struct replica *replica, struct record *record, int64_t previous, int64_t amount,
               enum change_op op);
+void note_forget_all(struct replica *replica);
 bool note_take(struct replica *replica, const struct record *record, struct note *out_note);
 
 // collect.c, snapshot.c: a bounded step a commit

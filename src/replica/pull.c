@@ -85,3 +85,9 @@ bool replica_has_changes(const struct replica *replica, const struct change_curs
 {
     return cursor->is_walking || cursor->change < keyspace_change_newest(replica->keyspace);
 }
+
+void replica_changes_skip(struct replica *replica, struct change_cursor *cursor)
+{
+    *cursor = (struct change_cursor){.change = keyspace_change_newest(replica->keyspace)};
+    note_forget_all(replica);
+}

@@ -20,6 +20,8 @@ static void close_all(struct replica *replica)
     buf_deinit(&replica->snapshot_frame);
     heap_free(replica->heap, replica->timers, replica->timers_cap * sizeof *replica->timers);
     heap_free(replica->heap, replica->notes, REPLICA_NOTES * sizeof *replica->notes);
+    record_map_deinit(&replica->timers_by_record);
+    record_map_deinit(&replica->notes_by_record);
     heap_free(replica->heap, replica->marks, REPLICA_MARKS * sizeof *replica->marks);
     if (replica->keyspace)
         keyspace_free(replica->keyspace);
@@ -45,6 +47,8 @@ static struct replica *alloc(struct heap *heap, const struct replica_options *op
                                                             : (uint64_t)64 << 20};
     effects_init(&replica->effects, heap);
     unit_init(&replica->scratch, heap);
+    record_map_init(&replica->timers_by_record, heap);
+    record_map_init(&replica->notes_by_record, heap);
     buf_init(&replica->frame, heap);
     buf_init(&replica->units, heap);
     buf_init(&replica->snapshot_frame, heap);
@@ -56,7 +60,6 @@ static struct replica *alloc(struct heap *heap, const struct replica_options *op
         close_all(replica);
         return NULL;
     }
-    memset(replica->notes, 0, REPLICA_NOTES * sizeof *replica->notes);
     return replica;
 }
 
@@ -179,7 +182,7 @@ static void renew(struct replica *replica)
     replica->counts.renewals++;
     replica->is_frame_needed = true;
     // The earlier incarnation's timers are nobody's now: its leases are a silent origin's.
-    replica->timers_count = 0;
+    lease_forget_all(replica);
     node_restore_member(&replica->node, before, span_text(replica->node.name), (struct span){0},
                         true);
     node_renewed(&replica->node, replica->self, &replica->effects);

@@ -90,6 +90,9 @@ unsigned replica_changes(struct replica *replica, struct change_cursor *cursor,
                          struct change *out_changes, unsigned max);
 bool replica_has_changes(const struct replica *replica, const struct change_cursor *cursor);
 
+// Nobody listens: goes to the newest change, what lies before is forgotten.
+void replica_changes_skip(struct replica *replica, struct change_cursor *cursor);
+
 struct replica_counts {
     uint64_t commits, frames_bytes, units_joined, units_sent, rounds_sent, rounds_joined, walks;
     uint64_t snapshots, collected, renewals, rounds_refused;

@@ -15,7 +15,7 @@
 #include "base/prng.h"
 #include "keyspace/keyspace.h"
 
-enum { ADDERS = 3, ADDS = 200000, KEYS = 300, CHURN = 20 };
+enum { ADDERS = 3, ADDS = 200000, ADDS_MAX = 20 * ADDS, KEYS = 300, CHURN = 20, REMOVALS = 100 };
 
 static void *libc_resize(struct heap *heap, void *ptr, size_t size_old, size_t size_new)
 {
@@ -76,7 +76,9 @@ static void *run_adder(void *ctx)
     struct prng prng;
     prng_init(&prng, adder->seed);
     keyspace_thread_start();
-    for (unsigned i = 0; i < ADDS; i++) {
+    // On, until enough was removed beside the adds.
+    for (unsigned i = 0; i < ADDS || (i < ADDS_MAX && atomic_load(&stress->removed) < REMOVALS);
+         i++) {
         unsigned number = prng_below(&prng, 2) ? 0 : (unsigned)prng_below(&prng, KEYS);
         add_one(stress, number, 1 + (int64_t)prng_below(&prng, 3));
         if (i % 64 == 0)
@@ -212,7 +214,7 @@ static void sums_are_exact_after_everything_at_once(void **state)
         if (number % CHURN != 1)
             assert_int_equal(sum, added);
     }
-    assert_true(atomic_load(&stress.removed) > 100);
+    assert_true(atomic_load(&stress.removed) >= REMOVALS);
     keyspace_thread_stop();
     keyspace_free(stress.keyspace);
 }

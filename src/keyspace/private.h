@@ -73,7 +73,7 @@ struct shard { // one cache line; fields but `table` under the lock
 
 #define SLAB_STEP       8u
 #define SLAB_CLASSES    64u // up to 512 bytes
-#define SLAB_CHUNK      262144u
+#define SLAB_CHUNK      65536u
 #define SLAB_FIRST_STEP 2048u // the first chunks are small, so that an empty keyspace is
 
 struct slab_chunk {
@@ -85,7 +85,8 @@ struct slab {
     pthread_mutex_t lock;
     struct heap *heap;
     struct slab_chunk *chunks;
-    uint8_t *at, *end; // what is left of the newest chunk
+    struct slab_chunk *donated; // not begun yet
+    uint8_t *at, *end;          // what is left of the newest chunk
     void *free[SLAB_CLASSES + 1];
     size_t chunk_bytes; // of the next chunk
     uint64_t bytes;     // taken from the heap
@@ -95,6 +96,9 @@ void slab_init(struct slab *slab, struct heap *heap);
 void slab_deinit(struct slab *slab); // frees the chunks, not the large blocks
 void *slab_alloc(struct slab *slab, size_t size);
 void slab_free(struct slab *slab, void *block, size_t size);
+// Memory of the same heap that is not needed any more, at least sizeof(struct slab_chunk): records
+// to come will use it.
+void slab_donate(struct slab *slab, void *block, size_t size);
 
 // ---- dirty.c: many producers, one consumer
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory of records: blocks of multiples of 8 bytes out of chunks, a free list a size. Blocks never
-// go back to the heap one by one; a chunk holds any sizes. Anything above the largest size is an
+// go back to the heap one by one; a chunk holds any sizes, and arrays that a shard outgrew become
+// chunks. Anything above the largest size is an
 // allocation of its own. Blocks whose size is a multiple of 64 begin on a cache line.
 #include <errno.h>
 #include "keyspace/private.h"
@@ -11,14 +12,30 @@ void slab_init(struct slab *slab, struct heap *heap)
     pthread_mutex_init(&slab->lock, NULL);
 }
 
+static void free_chunks(struct slab *slab, struct slab_chunk *chunk)
+{
+    while (chunk) {
+        struct slab_chunk *next = chunk->next;
+        heap_free(slab->heap, chunk, chunk->size);
+        chunk = next;
+    }
+}
+
 void slab_deinit(struct slab *slab)
 {
-    while (slab->chunks) {
-        struct slab_chunk *chunk = slab->chunks;
-        slab->chunks = chunk->next;
-        heap_free(slab->heap, chunk, chunk->size);
-    }
+    free_chunks(slab, slab->chunks);
+    free_chunks(slab, slab->donated);
     pthread_mutex_destroy(&slab->lock);
+}
+
+void slab_donate(struct slab *slab, void *block, size_t size)
+{
+    struct slab_chunk *chunk = block;
+    pthread_mutex_lock(&slab->lock);
+    *chunk = (struct slab_chunk){.next = slab->donated, .size = size};
+    slab->donated = chunk;
+    slab->bytes += size;
+    pthread_mutex_unlock(&slab->lock);
 }
 
 static size_t rounded(size_t size)
@@ -52,19 +69,33 @@ static void skip(struct slab *slab, size_t bytes)
     }
 }
 
-static int refill(struct slab *slab)
+static struct slab_chunk *take_chunk(struct slab *slab)
 {
-    struct slab_chunk *chunk = heap_alloc(slab->heap, slab->chunk_bytes);
+    struct slab_chunk *chunk = slab->donated;
+    if (chunk) {
+        slab->donated = chunk->next;
+        return chunk;
+    }
+    chunk = heap_alloc(slab->heap, slab->chunk_bytes);
     if (!chunk)
-        return -ENOMEM;
-    skip(slab, (size_t)(slab->end - slab->at));
-    *chunk = (struct slab_chunk){.next = slab->chunks, .size = slab->chunk_bytes};
-    slab->chunks = chunk;
-    slab->at = (uint8_t *)(chunk + 1);
-    slab->end = (uint8_t *)chunk + chunk->size;
+        return NULL;
+    chunk->size = slab->chunk_bytes;
     slab->bytes += chunk->size;
     if (slab->chunk_bytes < SLAB_CHUNK)
         slab->chunk_bytes *= 2;
+    return chunk;
+}
+
+static int refill(struct slab *slab)
+{
+    struct slab_chunk *chunk = take_chunk(slab);
+    if (!chunk)
+        return -ENOMEM;
+    skip(slab, (size_t)(slab->end - slab->at));
+    chunk->next = slab->chunks;
+    slab->chunks = chunk;
+    slab->at = (uint8_t *)(chunk + 1);
+    slab->end = (uint8_t *)chunk + chunk->size;
     return 0;
 }
 
@@ -75,8 +106,10 @@ static size_t to_line(const struct slab *slab, size_t size)
 
 static void *carve(struct slab *slab, size_t size)
 {
-    if ((size_t)(slab->end - slab->at) < size + to_line(slab, size) && refill(slab))
-        return NULL;
+    while ((size_t)(slab->end - slab->at) < size + to_line(slab, size)) {
+        if (refill(slab))
+            return NULL;
+    }
     skip(slab, to_line(slab, size));
     void *block = slab->at;
     slab->at += size;

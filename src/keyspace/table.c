@@ -14,7 +14,8 @@
 #define SLOT_REMOVED   1u
 #define SLOT_TAG_SHIFT 48
 #define TABLE_FIRST    4u
-#define TABLE_FULL(n)  ((n) / 16 * 13 + (n) % 16 * 13 / 16) // at 13/16 a shard grows by a half
+#define TABLE_SMALL    256u
+#define TABLE_FULL(n)  ((n) / 16 * 13 + (n) % 16 * 13 / 16) // 13/16; then a quarter more
 
 size_t table_size(uint64_t slots_count)
 {
@@ -136,13 +137,20 @@ static void place(const struct keyspace *keyspace, struct table *table, struct r
     set_slot(table, at, slot_of(record, hash));
 }
 
+// Shards begin with different sizes, so that they do not all grow at the same time, and what one
+// outgrew is used up by the records of others.
+static uint64_t first_count(const struct keyspace *keyspace, const struct shard *shard)
+{
+    return TABLE_FIRST + (uint64_t)(shard - keyspace->shard) % TABLE_FIRST;
+}
+
 // The same records in an array with room for one more. Readers of the old one finish there.
 static int grow(struct keyspace *keyspace, struct shard *shard)
 {
     struct table *old = table_of(shard);
-    uint64_t count = old ? old->slots_count : TABLE_FIRST;
+    uint64_t count = old ? old->slots_count : first_count(keyspace, shard);
     while (shard->live_count + 1 > TABLE_FULL(count))
-        count += count / 2;
+        count += count < TABLE_SMALL ? count / 2 : count / 4;
     struct table *table = heap_alloc(keyspace->heap, table_size(count));
     if (!table)
         return -ENOMEM;

@@ -25,7 +25,8 @@ struct note { // what the hook would like to know of a change, until it is pulle
     int64_t previous, amount;
 };
 
-#define REPLICA_NOTES 8192
+#define REPLICA_NOTES   8192
+#define REPLICA_REST_MS 1000 // without a commit: buffers are given back
 
 struct replica {
     struct heap *heap;
@@ -39,7 +40,7 @@ struct replica {
     struct vector durable; // what the node may speak of
     struct vector held;    // highest sequence of each origin in any cell
     uint16_t self;
-    uint64_t now_ms;
+    uint64_t now_ms, committed_ms;
     uint64_t stamp; // hybrid logical clock: ms << 16 | counter
     enum change_origin cause;
     bool is_serving, wants_commit, is_hiding_changed, is_frame_needed, has_failed;

@@ -226,6 +226,24 @@ static void carry_out(struct replica *replica, size_t from, const struct event *
     }
 }
 
+static void clear_frame(struct replica *replica)
+{
+    buf_clear(&replica->frame);
+    buf_clear(&replica->units);
+    buf_shrink(&replica->frame, 4u << 20);
+    buf_shrink(&replica->units, 4u << 20);
+}
+
+// A replica that rests gives its buffers back.
+static void rest(struct replica *replica)
+{
+    if (replica->now_ms < replica->committed_ms + REPLICA_REST_MS)
+        return;
+    clear_frame(replica);
+    buf_shrink(&replica->frame, 0);
+    buf_shrink(&replica->units, 0);
+}
+
 void replica_event(struct replica *replica, const struct event *event)
 {
     size_t from = replica->effects.count;
@@ -234,6 +252,8 @@ void replica_event(struct replica *replica, const struct event *event)
         join_drop(replica, event->link);
     node_step(&replica->node, event, &replica->effects);
     carry_out(replica, from, event);
+    if (event->type == EVENT_TICK)
+        rest(replica);
     if (replica->timers_count && replica->now_ms >= replica->timers_due_ms)
         replica->wants_commit = true;
 }
@@ -282,17 +302,9 @@ static int close_frame(struct replica *replica)
     return fault;
 }
 
-static void clear_frame(struct replica *replica)
-{
-    buf_clear(&replica->frame);
-    buf_clear(&replica->units);
-    buf_shrink(&replica->frame, 4u << 20);
-    buf_shrink(&replica->units, 4u << 20);
-}
-
 int replica_commit_apply(struct replica *replica, const struct commit_input *input)
 {
-    replica->now_ms = input->now_ms;
+    replica->now_ms = replica->committed_ms = input->now_ms;
     replica->wants_commit = false;
     if (replica->stamp < input->wall_ms << 16)
         replica->stamp = input->wall_ms << 16;

@@ -31,7 +31,7 @@ struct subscriber {
 
 static const char handshake[] = "GET /v1/stream HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
                                 "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                                "Sec-WebSocket-Key: cXVpcHUtYmVuY2gtZmFub3V0\r\n"
+                                "Sec-WebSocket-Key: cXVpcHUtYmVuY2gtY3Jvdw==\r\n"
                                 "Sec-WebSocket-Protocol: quipu.v1.json\r\n\r\n";
 
 static int complain(const char *what)
@@ -69,7 +69,8 @@ static int upgrade(struct subscriber *subscriber, const char *address)
         return complain("the server closed a connection during the handshake");
     char answer[2048];
     size_t got = 0;
-    while (got < 4 || memcmp(answer + got - 4, "\r\n\r\n", 4)) {
+    answer[0] = 0;
+    while (!strstr(answer, "\r\n\r\n")) {
         struct pollfd readable = {.fd = subscriber->fd, .events = POLLIN};
         ssize_t more = -1;
         if (poll(&readable, 1, HANDSHAKE_MS) > 0)
@@ -77,8 +78,8 @@ static int upgrade(struct subscriber *subscriber, const char *address)
         if (more <= 0)
             return complain("no answer to the WebSocket handshake");
         got += (size_t)more;
+        answer[got] = 0;
     }
-    answer[got] = 0;
     if (strncmp(answer, "HTTP/1.1 101", 12)) {
         answer[strcspn(answer, "\r")] = 0;
         fprintf(stderr, "quipu bench fanout: the handshake was answered: %s\n", answer);

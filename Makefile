@@ -41,10 +41,11 @@ all: $(B)/quipu
 $(B)/quipu: $(call obj,$(MAIN)) $(B)/libquipu.a
 	$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS)
 
-# Every room and the simulator; whoever links takes only what it uses.
+# Every room and the simulator; whoever links takes only what it uses. Files of two rooms may have one
+# name, so members are appended (q): r would replace the first by the second.
 $(B)/libquipu.a: $(LIBRARY_OBJECTS)
 	@rm -f $@
-	ar rcs $@ $^
+	ar qcs $@ $^
 
 $(B)/obj/%.o: %.c | $(B)/.libraries
 	@mkdir -p $(@D)

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // quipu: which part to play. A sub-command is a row here and a file beside this one.
 #include <stdio.h>
+#include "cli/bench.h"
 #include "cli/main.h"
 #include "cli/nearest.h"
-
-#define VERSION "0.1.0"
+#include "command/host.h"
 
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"up", up_main, "every part of several regions on this machine"},
     {"db", db_main, "one replica of the counter database"},
     {"service", service_main, "the counter service: HTTP, heartbeats in, events out"},
     {"realtime", realtime_main, "the real-time part: WebSocket, the dashboard"},
+    {"count", count_main, "count the lines of standard input, one key a line"},
+    {"sim", sim_main, "the simulator"},
+    {"check", check_main, "verify a data directory offline"},
+    {"bench", bench_main, "load generators"},
 };
 
 #define COMMANDS_COUNT (sizeof commands / sizeof *commands)
@@ -54,7 +59,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("quipu " VERSION "\n");
+        printf("quipu " QUIPU_VERSION "\n");
         return 0;
     }
     return refuse(argv[1]);

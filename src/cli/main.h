@@ -5,4 +5,8 @@
 
 int db_main(int argc, char **argv);
 int service_main(int argc, char **argv);
+int up_main(int argc, char **argv);
+int sim_main(int argc, char **argv);
+int check_main(int argc, char **argv);
+int count_main(int argc, char **argv);
 int realtime_main(int argc, char **argv);

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rooms of the tree and what each may use: the one place. docs/ARCHITECTURE.md says the same, and
+the layers fence compares the two."""
+
+# A room may include itself and these. Single files of another room are written with their path.
+MAY_INCLUDE = {
+    "base": [],
+    "crdt": ["base"],
+    "keyspace": ["base", "crdt"],
+    "wire": ["base", "crdt"],
+    "journal": ["base", "crdt"],
+    "node": ["base", "crdt", "wire"],
+    "replica": ["base", "crdt", "keyspace", "node", "wire", "journal"],
+    "command": ["base", "crdt", "keyspace", "node", "replica", "wire"],
+    "script": ["base", "command"],
+    "os": ["base", "journal/disk.h"],
+    "db": ["base", "crdt", "keyspace", "wire", "journal", "node", "replica", "command", "script", "os"],
+    "service": ["base", "wire", "os"],
+    "realtime": ["base", "wire", "os"],
+    "cli": ["base", "crdt", "keyspace", "wire", "journal", "node", "replica", "command", "script",
+            "os", "db", "service", "realtime", "sim"],
+    "sim": ["base", "crdt", "keyspace", "node", "wire", "journal", "replica"],
+}
+
+# Rooms without clocks, files, sockets, threads and an allocator of their own.
+PURE = ["base", "crdt", "keyspace", "node", "wire", "journal", "replica", "command"]
+
+# The part of libc that pure rooms may include and call.
+PURE_HEADERS = set("assert.h ctype.h errno.h inttypes.h limits.h math.h stdalign.h stdarg.h "
+                   "stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h".split())
+PURE_CALLS = set("memchr memcmp memcpy memmem memmove memrchr memset strchr strcmp strcspn strlen "
+                 "strncmp strnlen strrchr strspn snprintf vsnprintf __assert_fail qsort bsearch "
+                 "strtod __strtod_internal ldexp isnan pow floor __popcountdi2 __errno_location "
+                 "__stack_chk_fail _GLOBAL_OFFSET_TABLE_".split())
+
+# Libraries, and who alone may use them: headers and symbols by prefix.
+LIBRARIES = [
+    # headers,            symbols,                  places
+    ("urcu",              "urcu_ rcu_ cds_",         ["keyspace"]),
+    ("stdatomic.h",       "",                        ["keyspace", "db", "os"]),
+    ("pthread.h",         "pthread_",                ["keyspace", "os", "db", "script"]),
+    ("llhttp.h",          "llhttp_",                 ["wire/http.c", "wire/http_head.c"]),
+    ("openssl/",          "HMAC EVP_ CRYPTO_ SHA1 OPENSSL_", ["wire/hmac.c", "wire/websocket.c"]),
+    ("nmmintrin.h",       "",                        ["base/crc32c.c"]),
+    ("lua",               "lua_ luaL_ luaopen_",     ["script"]),
+    ("lauxlib.h",         "",                        ["script"]),
+    ("jansson.h",         "json_object json_array json_load",  ["wire/json_in.c"]),
+]

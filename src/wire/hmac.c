@@ -6,6 +6,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include "wire/hex.h"
 #include "wire/hmac.h"
 
 void hmac_sha256(struct span key, struct span message, uint8_t out[HMAC_BYTES])

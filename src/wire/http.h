@@ -59,10 +59,12 @@ struct http_fault {
 struct http_parser {   // zeroed at the start; zeroed again by each call that returns 0
     size_t at;         // bytes of the message that are checked
     size_t need;       // input shorter than this is not worth a look
+    uint32_t start;    // of the head: behind empty lines and interim responses
     uint32_t head_len; // 0: the head is not whole
     uint32_t line;     // where the line under way starts
-    bool is_chunked, was_continued;
+    uint32_t length;   // of the body, when it is not chunked
     uint16_t lines;
+    bool is_framed, is_chunked, is_awaited;
     struct chunked chunked;
     const struct http_fault *fault; // after HTTP_E_PROTOCOL
 };

@@ -8,10 +8,11 @@ struct http_answer {
     const char *content_type; // NULL: none
     struct span headers;      // further lines, each with its CR LF
     struct span body;
-    int64_t time_s;  // of the Date header, since 1970; 0: no Date
-    bool is_closing; // Connection: close
-    bool is_head;    // of a HEAD request: the length is told, the body is not sent
-    bool is_stream;  // the body follows without a length, until the connection closes
+    int64_t time_s;        // of the Date header, since 1970; 0: no Date
+    bool is_closing;       // Connection: close
+    bool tells_keep_alive; // to an HTTP/1.0 client whose connection stays open
+    bool is_head;          // of a HEAD request: the length is told, the body is not sent
+    bool is_stream;        // the body follows without a length, until the connection closes
 };
 // With Content-Length, but for 1xx, 204, 304 and streams.
 void http_put_answer(struct buf *out, const struct http_answer *answer);
@@ -21,7 +22,7 @@ struct http_problem {
     const char *detail;
     struct span headers;
     int64_t time_s;
-    bool is_closing, is_head;
+    bool is_closing, tells_keep_alive, is_head;
 };
 void http_put_problem(struct buf *out, const struct http_problem *problem);
 void http_put_continue(struct buf *out);

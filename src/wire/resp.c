@@ -6,6 +6,7 @@
 // else by a second walk once the whole is here.
 #include <errno.h>
 #include "base/decimal.h"
+#include "wire/hex.h"
 #include "wire/resp.h"
 
 #define LINE_BYTES_MAX 64 // of a length, with its marker
@@ -182,20 +183,12 @@ static bool is_blank(uint8_t byte)
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-static int hex_digit(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    uint8_t letter = byte | 0x20;
-    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
-}
-
 // What follows a backslash in double quotes, appended; returns past it.
 static const uint8_t *unescape(const uint8_t *at, const uint8_t *end, struct buf *out)
 {
     static const char letters[] = "nrtba", bytes[] = "\n\r\t\b\a";
-    if (at[0] == 'x' && end - at >= 3 && hex_digit(at[1]) >= 0 && hex_digit(at[2]) >= 0) {
-        buf_put_byte(out, (uint8_t)(hex_digit(at[1]) << 4 | hex_digit(at[2])));
+    if (at[0] == 'x' && end - at >= 3 && hex_value(at[1]) >= 0 && hex_value(at[2]) >= 0) {
+        buf_put_byte(out, (uint8_t)(hex_value(at[1]) << 4 | hex_value(at[2])));
         return at + 3;
     }
     const char *found = at[0] ? strchr(letters, at[0]) : NULL;

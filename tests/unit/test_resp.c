@@ -8,37 +8,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include "tests/lib/heap_libc.h"
-#include "tests/lib/wire_feed.h"
+#include "tests/lib/trace.h"
 #include "wire/answer.h"
 #include "wire/resp.h"
-
-struct row {
-    const char *stream, *trace;
-};
-
-static void assert_trace(const struct feed *feed, struct span stream, const char *expected)
-{
-    struct heap_libc heap;
-    heap_libc_init(&heap);
-    struct buf trace;
-    buf_init(&trace, &heap.heap);
-    feed_whole(feed, stream, &trace);
-    buf_put_byte(&trace, 0);
-    assert_string_equal((const char *)trace.ptr, expected);
-    buf_deinit(&trace);
-    assert_true(feed_is_cut_proof(feed, stream, 1, 20));
-}
-
-static void assert_rows(const struct feed *feed, const struct row *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        assert_trace(feed, span_text(rows[i].stream), rows[i].trace);
-}
 
 static void requests_are_understood(void **state)
 {
     (void)state;
-    static const struct row rows[] = {
+    static const struct trace_row rows[] = {
         {"*1\r\n$4\r\nPING\r\n", "[PING]\n"},
         {"*2\r\n$4\r\nINCR\r\n$16\r\nkey:000000000001\r\n", "[INCR] [key:000000000001]\n"},
         {"*2\r\n$3\r\nGET\r\n$0\r\n\r\n*1\r\n$4\r\nPING\r\n", "[GET] []\n[PING]\n"},
@@ -49,13 +26,13 @@ static void requests_are_understood(void **state)
         {"*0\r\n*-1\r\n*-100\r\n*1\r\n$4\r\nPING\r\n", "nothing\nnothing\nnothing\n[PING]\n"},
         {"*1\r\n$4\r\nPI", ""},
     };
-    assert_rows(&feed_resp, rows, sizeof rows / sizeof rows[0]);
+    assert_true(trace_are(&feed_resp, rows, sizeof rows / sizeof rows[0]));
 }
 
 static void inline_commands_are_understood(void **state)
 {
     (void)state;
-    static const struct row rows[] = {
+    static const struct trace_row rows[] = {
         {"PING\r\n", "[PING]\n"},
         {"PING\n  SET  a\tb \n\r\n\nGET a\r\n",
          "[PING]\n[SET] [a] [b]\nnothing\nnothing\n[GET] [a]\n"},
@@ -69,13 +46,13 @@ static void inline_commands_are_understood(void **state)
         {"GET \"a\"b\n", "Protocol error: unbalanced quotes in request\n"},
         {"GET 'a\\\n", "Protocol error: unbalanced quotes in request\n"},
     };
-    assert_rows(&feed_resp, rows, sizeof rows / sizeof rows[0]);
+    assert_true(trace_are(&feed_resp, rows, sizeof rows / sizeof rows[0]));
 }
 
 static void malformed_requests_are_refused(void **state)
 {
     (void)state;
-    static const struct row rows[] = {
+    static const struct trace_row rows[] = {
         {"*x\r\n", "Protocol error: invalid multibulk length\n"},
         {"*\r\n", "Protocol error: invalid multibulk length\n"},
         {"*+1\r\n", "Protocol error: invalid multibulk length\n"},
@@ -100,15 +77,15 @@ static void malformed_requests_are_refused(void **state)
         {"*1\r\n$1111111111111111111111111111111111111111111111111111111111111111111\r\n",
          "Protocol error: too big bulk count string\n"},
     };
-    assert_rows(&feed_resp, rows, sizeof rows / sizeof rows[0]);
+    assert_true(trace_are(&feed_resp, rows, sizeof rows / sizeof rows[0]));
 }
 
 static void zero_bytes_are_text(void **state)
 {
     (void)state;
-    assert_trace(&feed_resp, span_of("*2\r\n$3\r\nGET\r\n$3\r\n\0\xff\0\r\n", 23),
-                 "[GET] [\\00\\ff\\00]\n");
-    assert_trace(&feed_resp, span_of("a\0b\n", 4), "[a\\00b]\n");
+    assert_true(trace_is(&feed_resp, span_of("*2\r\n$3\r\nGET\r\n$3\r\n\0\xff\0\r\n", 23),
+                         "[GET] [\\00\\ff\\00]\n"));
+    assert_true(trace_is(&feed_resp, span_of("a\0b\n", 4), "[a\\00b]\n"));
 }
 
 static void limits_hold(void **state)
@@ -207,7 +184,7 @@ static void what_a_client_writes_a_server_reads(void **state)
     buf_init(&stream, &heap.heap);
     struct span argv[] = {span_text("SET"), span_of("a\0\r\n", 4), {0}, span_text("\xff")};
     resp_put_command(&stream, argv, 4);
-    assert_trace(&feed_resp, buf_span(&stream), "[SET] [a\\00\\0d\\0a] [] [\\ff]\n");
+    assert_true(trace_is(&feed_resp, buf_span(&stream), "[SET] [a\\00\\0d\\0a] [] [\\ff]\n"));
     buf_deinit(&stream);
 }
 
@@ -234,7 +211,7 @@ static void unescaping_fails_without_memory(void **state)
 static void answers_are_understood(void **state)
 {
     (void)state;
-    static const struct row rows[] = {
+    static const struct trace_row rows[] = {
         {"+OK\r\n-ERR no\r\n:-12\r\n", "+[OK] \n-[ERR no] \n:[-12] \n"},
         {"$3\r\na\r\n\r\n$0\r\n\r\n", "$[a\\0d\\0a] \n$[] \n"},
         {"$-1\r\n*-1\r\n_\r\n", "nil[] \nnil[] \nnil[] \n"},
@@ -246,7 +223,7 @@ static void answers_are_understood(void **state)
         {"(123456789012345678901234567890\r\n=7\r\ntxt:abc\r\n!5\r\nERR x\r\n",
          "([123456789012345678901234567890] \n=[abc] \n-[ERR x] \n"},
     };
-    assert_rows(&feed_answer, rows, sizeof rows / sizeof rows[0]);
+    assert_true(trace_are(&feed_answer, rows, sizeof rows / sizeof rows[0]));
 }
 
 static void malformed_answers_are_refused(void **state)
@@ -283,9 +260,10 @@ static void malformed_answers_are_refused(void **state)
         "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
     };
     for (size_t i = 0; i < sizeof streams / sizeof streams[0]; i++)
-        assert_trace(&feed_answer, span_text(streams[i]), "refused\n");
-    assert_trace(&feed_answer, span_text("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n"),
-                 "*1/9 *1/8 *1/7 *1/6 *1/5 *1/4 *1/3 *1/2 :[1] \n");
+        assert_true(trace_is(&feed_answer, span_text(streams[i]), "refused\n"));
+    assert_true(trace_is(&feed_answer,
+                         span_text("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n"),
+                         "*1/9 *1/8 *1/7 *1/6 *1/5 *1/4 *1/3 *1/2 :[1] \n"));
 }
 
 static void fields_of_a_map_are_found(void **state)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Joins of one cell's parts. Invariants, which the codec checks on what it reads:
 //   birth <= write <= sequence; cut_write <= write, with equal totals when they are equal;
-//   reset, base.sequence and base.cut <= sequence.
+//   reset, base.sequence and base.cut <= sequence; of the latter two one at most is set.
 // Each part has its own order, so parts join one by one: the life by (birth, write), its cut by
-// cut_write, the record by its sequence, the base by its sequence and cut. A lease is ordered by
+// cut_write, the record by its sequence, the base by its newest entry. A lease is ordered by
 // the cell's sequence: addresses of leases hold nothing else, and an owner's numbers may begin
 // anew.
 #include "crdt/cell.h"
@@ -13,20 +13,24 @@ static bool has_life(const struct cell *cell)
     return cell->write > cell->cut_write;
 }
 
-static bool has_base(const struct cell *cell)
+// The owner wrote this cell at `sequence`, though the write has not come here yet: what it made the
+// type is not known, and does not matter, since a reset has taken it away.
+static void raise_sequence(struct cell *cell, uint64_t sequence)
 {
-    return cell->base.sequence > cell->base.cut;
+    if (cell->sequence >= sequence)
+        return;
+    cell->sequence = sequence;
+    cell->type = 0;
 }
 
-static void raise(uint64_t *value, uint64_t floor)
+uint64_t base_newest(const struct base *base)
 {
-    if (*value < floor)
-        *value = floor;
+    return base->cut ? base->cut : base->sequence;
 }
 
 bool cell_is_live(const struct cell *cell)
 {
-    return has_life(cell) || has_base(cell);
+    return has_life(cell) || cell->base.sequence != 0;
 }
 
 bool lease_is_set(const struct lease *lease)
@@ -88,13 +92,12 @@ static bool cut_life(struct cell *cell, const struct cut *entry)
 bool cell_cut(struct cell *cell, const struct cut *entry)
 {
     bool is_changed = cut_life(cell, entry);
-    if (entry->base > cell->base.cut) {
-        cell->base.cut = entry->base;
+    if (entry->base >= cell->base.sequence && entry->base > cell->base.cut) {
+        cell->base = (struct base){.cut = entry->base};
         is_changed = true;
     }
-    // The owner wrote this cell at those sequences, though the writes have not come here yet.
-    raise(&cell->sequence, entry->write);
-    raise(&cell->sequence, entry->base);
+    raise_sequence(cell, entry->write);
+    raise_sequence(cell, entry->base);
     return is_changed;
 }
 
@@ -120,21 +123,15 @@ static unsigned join_life(struct cell *self, const struct cell *other, uint64_t 
     return changed;
 }
 
+// Entries of one owner are a chain: by sequence, and an entry that is cut is above itself live.
 static unsigned join_base(struct base *self, const struct base *other, uint64_t seen)
 {
-    unsigned changed = 0;
-    if (other->sequence > self->sequence && other->sequence > seen) {
-        self->sequence = other->sequence;
-        self->stamp = other->stamp;
-        self->value = other->value;
-        changed = CELL_CHANGED_BASE;
-    }
-    // A cut of nothing that is here or may still come is one collected here.
-    if (other->cut > self->cut && (self->sequence != 0 || other->cut > seen)) {
-        self->cut = other->cut;
-        changed = CELL_CHANGED_BASE;
-    }
-    return changed;
+    uint64_t own = base_newest(self), newest = base_newest(other);
+    bool is_newer = newest > own || (newest == own && other->cut > self->cut);
+    if (!is_newer || (own == 0 && newest <= seen)) // none here, though it was seen: collected
+        return 0;
+    *self = *other;
+    return CELL_CHANGED_BASE;
 }
 
 static bool is_lease_newer(const struct cell *self, const struct cell *other)

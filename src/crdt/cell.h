@@ -33,9 +33,10 @@ struct cut {
     uint16_t origin;
 };
 
+// The newest base entry of the owner, live or cut. Both sequences 0: none.
 struct base {
-    uint64_t sequence; // 0: never set
-    uint64_t cut;      // largest base sequence that a reset has observed: live iff sequence > cut
+    uint64_t sequence; // of a live entry
+    uint64_t cut;      // of one that a reset has observed: then all else is 0
     uint64_t stamp;    // hybrid logical clock: milliseconds << 16 | counter
     int64_t value;
 };
@@ -63,7 +64,8 @@ struct cell {
     struct lease lease;
 };
 
-bool lease_is_set(const struct lease *lease); // the cell has one, running or ended
+uint64_t base_newest(const struct base *base); // its sequence, live or cut
+bool lease_is_set(const struct lease *lease);  // the cell has one, running or ended
 bool lease_is_running(const struct lease *lease);
 // -1, 0, 1 by (epoch, sequence), then whatever else differs, so that every replica chooses alike.
 int lease_compare(const struct lease *a, const struct lease *b);

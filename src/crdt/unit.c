@@ -134,7 +134,7 @@ struct unit_view unit_view(const struct unit *unit, const struct origins *origin
             type = cell->type;
         if (cell->write > cell->cut_write)
             sum += (wide_signed)cell->total - cell->cut_total;
-        if (cell->base.sequence > cell->base.cut && (!base || is_base_newer(cell, base, origins)))
+        if (cell->base.sequence && (!base || is_base_newer(cell, base, origins)))
             base = cell;
     }
     if (type == CELL_TYPES_COUNT)
@@ -172,13 +172,12 @@ bool unit_lease_view(const struct unit *unit, const bool *is_hidden, int64_t *ou
 
 static bool cut_of(const struct cell *cell, struct cut *out_entry)
 {
-    uint64_t base = cell->base.sequence > cell->base.cut ? cell->base.sequence : cell->base.cut;
     *out_entry = (struct cut){.birth = cell->birth,
                               .write = cell->write,
                               .total = cell->total,
-                              .base = base,
+                              .base = base_newest(&cell->base),
                               .origin = cell->origin};
-    return cell->birth != 0 || base != 0;
+    return cell->birth != 0 || out_entry->base != 0;
 }
 
 // Replaces the record of `cell` by `cuts` (taken).
@@ -228,9 +227,8 @@ int unit_set(struct unit *unit, uint16_t author, uint64_t sequence, uint64_t sta
     struct cell *own = unit_obtain(unit, author); // there already unless nothing was reset
     if (!own)
         return -ENOMEM;
-    own->sequence = own->base.sequence = sequence;
-    own->base.stamp = stamp;
-    own->base.value = value;
+    own->sequence = sequence;
+    own->base = (struct base){.sequence = sequence, .stamp = stamp, .value = value};
     own->type = (uint8_t)type;
     return 0;
 }
@@ -255,8 +253,9 @@ static size_t count_missing(const struct unit *unit, const struct cell *record,
     return count;
 }
 
-static void apply_record(struct unit *unit, const struct cell *record, const struct vector *seen)
+static bool apply_record(struct unit *unit, const struct cell *record, const struct vector *seen)
 {
+    bool is_changed = false;
     for (uint32_t i = 0; i < record->cuts_count; i++) {
         const struct cut *entry = &record->cuts[i];
         struct cell *cell = unit_find(unit, entry->origin);
@@ -265,10 +264,15 @@ static void apply_record(struct unit *unit, const struct cell *record, const str
         if (!cell)
             cell = unit_obtain(unit, entry->origin);
         assert(cell); // reserved before
-        cell_cut(cell, entry);
+        is_changed |= cell_cut(cell, entry);
     }
+    return is_changed;
 }
 
+// An older record of the author than the one held is applied too, and not kept. It says nothing new
+// as long as all that it named is here; but a recovery meets cells again that had been collected
+// when the newer record was made, and only the older one names them.
+//
 // Everything is allocated before anything changes: a record half applied would look applied.
 static int join_one(struct unit *self, const struct cell *other, const struct vector *seen,
                     unsigned *changed)
@@ -278,19 +282,21 @@ static int join_one(struct unit *self, const struct cell *other, const struct ve
     if (!cell && other->sequence <= limit)
         return 0;
     struct cut *cuts = NULL;
-    bool has_record = other->reset > (cell ? cell->reset : 0) && other->reset > limit;
+    uint64_t held = cell ? cell->reset : 0;
+    bool has_record = other->reset > limit && other->reset != held;
+    bool is_newest = has_record && other->reset > held;
     size_t need = self->count + (has_record ? count_missing(self, other, seen) : 0) + 1;
     int fault = reserve(self, need < LIMIT_ORIGINS ? need : LIMIT_ORIGINS);
-    if (!fault && has_record)
+    if (!fault && is_newest)
         fault = copy_cuts(self->heap, other->cuts, other->cuts_count, &cuts);
     if (fault)
         return fault;
     cell = unit_obtain(self, other->origin);
     *changed |= cell_join(cell, other, limit);
-    if (has_record) {
+    if (is_newest)
         put_record(self, cell, cuts, other->cuts_count);
-        apply_record(self, other, seen);
-    }
+    if (has_record && apply_record(self, other, seen))
+        *changed |= CELL_CHANGED_RESET;
     return 0;
 }
 
@@ -326,6 +332,20 @@ static bool drop_records(struct unit *unit, const struct vector *stable, bool *o
     return is_dropped;
 }
 
+// What is dead in a cell that lives on: it costs bytes, and keeps the cell from its smallest form.
+static bool drop_parts(struct cell *cell, uint64_t limit)
+{
+    bool is_life_dropped = cell->birth && cell->write <= cell->cut_write && cell->write <= limit;
+    if (is_life_dropped) {
+        cell->birth = cell->write = cell->cut_write = 0;
+        cell->total = cell->cut_total = 0;
+    }
+    bool is_base_dropped = cell->base.cut && cell->base.cut <= limit;
+    if (is_base_dropped)
+        cell->base.cut = 0;
+    return is_life_dropped || is_base_dropped;
+}
+
 bool unit_collect(struct unit *unit, const struct vector *stable, const struct vector *seen)
 {
     bool is_any_left;
@@ -333,14 +353,14 @@ bool unit_collect(struct unit *unit, const struct vector *stable, const struct v
     if (is_any_left)
         return is_dropped;
     for (uint16_t i = unit->count; i-- > 0;) {
-        const struct cell *cell = &unit->cells[i];
+        struct cell *cell = &unit->cells[i];
         uint64_t limit = stable->sequence[cell->origin];
         if (limit > seen->sequence[cell->origin])
             limit = seen->sequence[cell->origin];
-        if (!cell_is_dead(cell) || cell->sequence > limit)
-            continue;
-        unit_remove(unit, cell->origin);
-        is_dropped = true;
+        bool is_whole = cell_is_dead(cell) && cell->sequence <= limit;
+        is_dropped |= is_whole || drop_parts(cell, limit);
+        if (is_whole)
+            unit_remove(unit, cell->origin);
     }
     return is_dropped;
 }

@@ -66,9 +66,9 @@ int unit_set(struct unit *unit, uint16_t author, uint64_t sequence, uint64_t sta
 int unit_join(struct unit *self, const struct cell *cells, uint16_t count,
               const struct vector *seen, unsigned *out_changed);
 
-// Collection. `stable` is the vector up to which everything is causally stable; `seen` mine.
-// Drops stable reset records, then cells with nothing live whose sequence is stable, none of whose
-// unit's reset records is unstable, and write <= seen. True when something was dropped.
+// Collection. `stable` is the vector up to which everything is causally stable; `seen` mine. Drops
+// stable reset records; then, if the unit has no other record, cells with nothing live and dead
+// parts of others, as far as both vectors cover them. True when something was dropped.
 bool unit_collect(struct unit *unit, const struct vector *stable, const struct vector *seen);
 
 // Codec of an address with the cells whose sequence is above `known` (NULL: all); origins are

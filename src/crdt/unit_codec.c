@@ -8,7 +8,8 @@
 //           [LIFE: [LATER: v sequence - write], v write - birth, z total,
 //                  [CUT: v write - cut_write, [not 0: z total - cut_total]]]
 //           [RECORD: v sequence - reset, v entries, entries]
-//           [BASE: v base.sequence, v base.cut, [base.sequence not 0: u64 stamp, z value]]
+//           [BASE: v sequence - base.sequence, u64 stamp, z value]
+//           [BASE_CUT: v sequence - base.cut]
 //           [LEASE: v epoch, v sequence, z count, v ttl_ms * 2 + ended]
 //   entry   v origin, v write, [not 0: v write - birth, z total], v base
 //
@@ -25,7 +26,7 @@ enum {
     FLAG_BASE = 1u << 4,
     FLAG_LEASE = 1u << 5,
     FLAG_TYPED = 1u << 6, // not a CELL_COUNTER
-    FLAGS_ALL = (1u << 7) - 1,
+    FLAG_BASE_CUT = 1u << 7,
 };
 
 #define HEAD_MORE       63u
@@ -43,8 +44,10 @@ static uint8_t flags_of(const struct cell *cell)
                  (cell->cut_write ? FLAG_CUT : 0u);
     if (cell->reset)
         flags |= FLAG_RECORD;
-    if (cell->base.sequence || cell->base.cut)
+    if (cell->base.sequence)
         flags |= FLAG_BASE;
+    if (cell->base.cut)
+        flags |= FLAG_BASE_CUT;
     if (lease_is_set(&cell->lease))
         flags |= FLAG_LEASE;
     return (uint8_t)flags;
@@ -64,14 +67,11 @@ static uint8_t *write_life(uint8_t *to, const struct cell *cell, unsigned flags)
     return to;
 }
 
-static uint8_t *write_base(uint8_t *to, const struct base *base)
+static uint8_t *write_base(uint8_t *to, const struct cell *cell)
 {
-    to = bytes_write_varint(to, base->sequence);
-    to = bytes_write_varint(to, base->cut);
-    if (base->sequence == 0)
-        return to;
-    bytes_write_u64(to, base->stamp);
-    return bytes_write_signed(to + 8, base->value);
+    to = bytes_write_varint(to, cell->sequence - cell->base.sequence);
+    bytes_write_u64(to, cell->base.stamp);
+    return bytes_write_signed(to + 8, cell->base.value);
 }
 
 static uint8_t *write_lease(uint8_t *to, const struct lease *lease)
@@ -115,7 +115,9 @@ static void put_cell(struct buf *out, const struct cell *cell)
     if (flags & FLAG_RECORD)
         to = write_record(to, cell);
     if (flags & FLAG_BASE)
-        to = write_base(to, &cell->base);
+        to = write_base(to, cell);
+    if (flags & FLAG_BASE_CUT)
+        to = bytes_write_varint(to, cell->sequence - cell->base.cut);
     if (flags & FLAG_LEASE)
         to = write_lease(to, &cell->lease);
     buf_advance(out, (size_t)(to - start));
@@ -200,15 +202,11 @@ static void read_life(struct reader *reader, unsigned flags, struct cell *cell)
     cell->cut_total = (int64_t)((uint64_t)cell->total - uncut);
 }
 
-static void read_base(struct reader *reader, const struct cell *cell, struct base *base)
+static void read_base(struct reader *reader, struct cell *cell)
 {
-    base->sequence = reader_varint(reader);
-    base->cut = reader_varint(reader);
-    expect(reader, base->sequence <= cell->sequence && base->cut <= cell->sequence);
-    if (base->sequence == 0)
-        return;
-    base->stamp = reader_u64(reader);
-    base->value = reader_signed(reader);
+    cell->base.sequence = read_back(reader, cell->sequence, 1);
+    cell->base.stamp = reader_u64(reader);
+    cell->base.value = reader_signed(reader);
 }
 
 static void read_lease(struct reader *reader, struct lease *lease)
@@ -261,8 +259,9 @@ static int read_cell(struct reader *reader, const struct origin_map *map, struct
     uint8_t type = flags & FLAG_TYPED ? reader_u8(reader) : CELL_COUNTER;
     uint16_t origin = read_origin(reader, map, met);
     uint64_t sequence = reader_varint(reader);
-    expect(reader, flags <= FLAGS_ALL && type < CELL_TYPES_COUNT && sequence > 0);
+    expect(reader, type < CELL_TYPES_COUNT && sequence > 0);
     expect(reader, flags & FLAG_LIFE || !(flags & (FLAG_LATER | FLAG_CUT)));
+    expect(reader, !(flags & FLAG_BASE) || !(flags & FLAG_BASE_CUT));
     if (reader->failed)
         return 0;
     struct cell *cell = unit_obtain(unit, origin);
@@ -274,7 +273,9 @@ static int read_cell(struct reader *reader, const struct origin_map *map, struct
         read_life(reader, flags, cell);
     int fault = flags & FLAG_RECORD ? read_record(reader, map, unit->heap, cell) : 0;
     if (flags & FLAG_BASE)
-        read_base(reader, cell, &cell->base);
+        read_base(reader, cell);
+    if (flags & FLAG_BASE_CUT)
+        cell->base.cut = read_back(reader, cell->sequence, 1);
     if (flags & FLAG_LEASE)
         read_lease(reader, &cell->lease);
     return fault;

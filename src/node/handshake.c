@@ -45,8 +45,8 @@ static bool is_mac_right(const struct node *node, const char *role, const uint8_
 
 static const char *other_end(const struct node *node, const struct link *link)
 {
-    if (link->member >= 0)
-        return node->members[link->member].name;
+    if (link->name[0])
+        return link->name;
     return link->peer >= 0 ? node->peers[link->peer].address : "a peer that dialed in";
 }
 
@@ -83,6 +83,8 @@ static void refuse(struct node *node, uint32_t index, enum peer_status status, c
                                    .name = name_of(node),
                                    .address = span_text(node->address),
                                    .boot = node->boot};
+    if (status == PEER_REFUSED_FORMER)
+        welcome.held = retirement_end(node, &node->links[index].incarnation);
     size_t mark = effects_open_send(effects);
     struct buf body;
     buf_init(&body, node->heap);
@@ -99,21 +101,19 @@ static void refuse(struct node *node, uint32_t index, enum peer_status status, c
 
 // Whether `link` belongs to the identity that waits at `guest`: its incarnation in an earlier
 // process, or another incarnation under the same name.
-static bool is_rival(const struct node *node, const struct link *link, const struct link *guest)
+static bool is_rival(const struct link *link, const struct link *guest)
 {
     if (link == guest || link->state != LINK_RUNNING || link->boot == guest->boot)
         return false;
-    if (incarnation_is_equal(&link->incarnation, &guest->incarnation))
-        return true;
-    return link->member >= 0 && guest->member >= 0 &&
-           strcmp(node->members[link->member].name, node->members[guest->member].name) == 0;
+    return incarnation_is_equal(&link->incarnation, &guest->incarnation) ||
+           strcmp(link->name, guest->name) == 0;
 }
 
 static bool probe_rivals(struct node *node, uint32_t guest, struct effects *effects)
 {
     bool is_any = false;
     for (uint32_t i = 0; i < NODE_LINKS_MAX; i++) {
-        if (!is_rival(node, &node->links[i], &node->links[guest]))
+        if (!is_rival(&node->links[i], &node->links[guest]))
             continue;
         link_ping(node, i, effects);
         is_any = true;
@@ -121,11 +121,31 @@ static bool probe_rivals(struct node *node, uint32_t guest, struct effects *effe
     return is_any;
 }
 
+// Who is at the other end counts from now on, and is the newest of its name.
+static enum peer_status admit(struct node *node, uint32_t index, struct effects *effects)
+{
+    struct link *link = &node->links[index];
+    if (retirement_is_former(node, &link->incarnation))
+        return PEER_REFUSED_FORMER;
+    int member =
+        member_obtain(node, &link->incarnation, span_text(link->name), span_text(link->address));
+    if (member < 0)
+        return PEER_REFUSED_FULL;
+    link->member = (int16_t)member;
+    retirement_supersede(node, (uint16_t)member, effects);
+    return PEER_OK;
+}
+
 static void answer_after_commit(struct node *node, uint32_t index, struct effects *effects)
 {
     for (uint32_t i = 0; i < NODE_LINKS_MAX; i++) {
-        if (is_rival(node, &node->links[i], &node->links[index]))
+        if (is_rival(&node->links[i], &node->links[index]))
             link_close(node, i, effects);
+    }
+    enum peer_status status = admit(node, index, effects);
+    if (status != PEER_OK) {
+        refuse(node, index, status, "", effects);
+        return;
     }
     node->links[index].state = LINK_ANSWER;
     effects_put(effects, EFFECT_COMMIT, 0);
@@ -135,12 +155,18 @@ void handshake_alive(struct node *node, uint32_t index, struct effects *effects)
 {
     for (uint32_t i = 0; i < NODE_LINKS_MAX; i++) {
         struct link *guest = &node->links[i];
-        if (guest->state != LINK_PROBING || !is_rival(node, &node->links[index], guest))
+        if (guest->state != LINK_PROBING || !is_rival(&node->links[index], guest))
             continue;
         bool is_same = incarnation_is_equal(&guest->incarnation, &node->links[index].incarnation);
         refuse(node, i, is_same ? PEER_REFUSED_DUPLICATE : PEER_REFUSED_NAME,
                node->members[node->links[index].member].address, effects);
     }
+}
+
+static void set_claims(struct link *link, struct span name, struct span address)
+{
+    text_set(link->name, name);
+    text_set(link->address, address);
 }
 
 static enum peer_status judge_hello(struct node *node, const struct link *link,
@@ -156,7 +182,7 @@ static enum peer_status judge_hello(struct node *node, const struct link *link,
         return hello->boot == node->boot ? PEER_REFUSED_SELF : PEER_REFUSED_DUPLICATE;
     if (span_is_equal(hello->name, name_of(node)))
         return PEER_REFUSED_NAME;
-    return PEER_OK;
+    return retirement_is_former(node, &hello->incarnation) ? PEER_REFUSED_FORMER : PEER_OK;
 }
 
 static void take_hello(struct node *node, uint32_t index, const struct event *event,
@@ -169,21 +195,17 @@ static void take_hello(struct node *node, uint32_t index, const struct event *ev
         return;
     }
     enum peer_status status = judge_hello(node, link, &hello);
+    if (status == PEER_REFUSED_FORMER)
+        link->incarnation = hello.incarnation; // to say where its history ends
     if (status != PEER_OK) {
         refuse(node, index, status, node->address, effects);
         return;
     }
-    char name[NODE_TEXT_BYTES] = {0};
-    memcpy(name, hello.name.ptr, hello.name.len < sizeof name ? hello.name.len : sizeof name - 1);
-    if (node_is_cut(node, name)) {
-        link_close(node, index, effects); // the drill: as if the wire were gone
-        return;
-    }
     link->incarnation = hello.incarnation;
     link->boot = hello.boot;
-    link->member = (int16_t)member_obtain(node, &hello.incarnation, hello.name, hello.address);
-    if (link->member < 0) {
-        refuse(node, index, PEER_REFUSED_FULL, "", effects);
+    set_claims(link, hello.name, hello.address);
+    if (node_is_cut(node, link->name)) {
+        link_close(node, index, effects); // the drill: as if the wire were gone
         return;
     }
     memcpy(link->nonce_other, hello.nonce.ptr, PEER_NONCE_BYTES);
@@ -289,6 +311,8 @@ static void take_refusal(struct node *node, uint32_t index, const struct peer_we
                          "--new-incarnation",
                          peer_status_text(welcome->status), text_len, text);
     }
+    if (welcome->status == PEER_REFUSED_FORMER && node->state == NODE_ASKING)
+        question_refused_former(node, welcome->held, effects);
     effects_put_text(effects, EFFECT_LOG, index, "refused by %s: %s%s%.*s", peer->address,
                      peer_status_text(welcome->status), text_len ? ": " : "", text_len, text);
     link_close(node, index, effects);
@@ -314,26 +338,27 @@ static void take_welcome(struct node *node, uint32_t index, const struct event *
         fail(node, index, "the listener proves neither cluster nor secret", effects);
         return;
     }
-    int member = member_obtain(node, &welcome.incarnation, welcome.name, welcome.address);
-    if (member < 0) {
-        fail(node, index, peer_status_text(PEER_REFUSED_FULL), effects);
-        return;
-    }
-    if (node_is_cut(node, node->members[member].name)) {
+    link->incarnation = welcome.incarnation;
+    link->boot = welcome.boot;
+    set_claims(link, welcome.name, welcome.address);
+    if (node_is_cut(node, link->name)) {
         link_close(node, index, effects);
         return;
     }
-    link->member = (int16_t)member;
-    link->incarnation = welcome.incarnation;
-    link->boot = welcome.boot;
+    enum peer_status status = admit(node, index, effects);
+    if (status != PEER_OK) {
+        fail(node, index, peer_status_text(status), effects);
+        return;
+    }
+    uint16_t member = (uint16_t)link->member;
     link->state = LINK_RUNNING;
     link->wants_members = true;
     link->sent = welcome.vector;
     node->peers[link->peer].is_known = true;
     node->peers[link->peer].failures = 0;
-    stability_ack(node, (uint16_t)member, &welcome.vector);
-    membership_heard(node, (uint16_t)member, effects);
-    question_answered(node, (uint16_t)member, welcome.held, effects);
+    stability_ack(node, member, &welcome.vector);
+    membership_heard(node, member, effects);
+    question_answered(node, member, welcome.held, effects);
     effects_put(effects, EFFECT_COMMIT, 0);
 }
 
@@ -357,7 +382,7 @@ void handshake_tick(struct node *node, uint32_t index, struct effects *effects)
     if (link->state == LINK_PROBING) {
         bool is_any = false;
         for (uint32_t i = 0; i < NODE_LINKS_MAX; i++)
-            is_any |= is_rival(node, &node->links[i], link);
+            is_any |= is_rival(&node->links[i], link);
         if (!is_any || node->now_ms >= link->deadline_ms)
             answer_after_commit(node, index, effects);
         return;

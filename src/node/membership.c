@@ -20,7 +20,7 @@ int16_t node_member_of(const struct node *node, uint16_t origin)
     return (int16_t)member_find(node, origin);
 }
 
-static void set_text(char *to, struct span from)
+void text_set(char to[NODE_TEXT_BYTES], struct span from)
 {
     size_t len = from.len < NODE_TEXT_BYTES ? from.len : NODE_TEXT_BYTES - 1;
     if (len)
@@ -35,21 +35,23 @@ static int member_add(struct node *node, uint16_t origin, struct span name, stru
     int index = node->members_count++;
     struct member *member = &node->members[index];
     *member = (struct member){.origin = origin, .heard_ms = node->now_ms};
-    set_text(member->name, name);
-    set_text(member->address, address);
+    text_set(member->name, name);
+    text_set(member->address, address);
     return index;
 }
 
 int node_restore_member(struct node *node, uint16_t origin, struct span name, struct span address,
                         bool is_former)
 {
+    if (node->seals[origin].is_set)
+        return 0;
     int index = member_find(node, origin);
     if (index < 0)
         index = member_add(node, origin, name, address);
     if (index < 0)
         return NODE_E_FULL;
     struct member *member = &node->members[index];
-    set_text(member->address, address);
+    text_set(member->address, address);
     member->is_former |= is_former;
     member->is_durable = true;
     if (!member->is_former)
@@ -67,7 +69,7 @@ int member_obtain(struct node *node, const struct incarnation *incarnation, stru
     if (index >= 0) {
         struct member *known = &node->members[index];
         if (!span_is_equal(span_text(known->address), address) && address.len) {
-            set_text(known->address, address);
+            text_set(known->address, address);
             node->is_members_changed = true;
         }
         peer_obtain(node, address);
@@ -76,10 +78,6 @@ int member_obtain(struct node *node, const struct incarnation *incarnation, stru
     index = member_add(node, origin, name, address);
     if (index < 0)
         return -1;
-    for (uint16_t i = 0; i < index; i++) {
-        if (strcmp(node->members[i].name, node->members[index].name) == 0)
-            node->members[i].is_former = true;
-    }
     node->is_members_changed = true;
     peer_obtain(node, address);
     return index;
@@ -87,17 +85,26 @@ int member_obtain(struct node *node, const struct incarnation *incarnation, stru
 
 void membership_send(struct node *node, uint32_t index, struct effects *effects)
 {
-    struct peer_member list[NODE_MEMBERS_MAX];
+    struct peer_member list[PEER_MEMBERS_MAX];
     uint16_t count = 0;
     for (uint16_t i = 0; i < node->members_count; i++) {
         const struct member *member = &node->members[i];
         if (!member->is_durable)
             continue;
-        list[count++] = (struct peer_member){.incarnation = node->origins->list[member->origin],
-                                             .name = span_text(member->name),
-                                             .address = span_text(member->address),
-                                             .is_former = member->is_former,
-                                             .knows_sender = member->knows_me};
+        list[count++] = (struct peer_member){
+            .incarnation = node->origins->list[member->origin],
+            .name = span_text(member->name),
+            .address = span_text(member->address),
+            .is_former = member->is_former,
+            .knows_sender = member->knows_me,
+            .is_delivered = retirement_is_delivered(node, i, (uint16_t)node->links[index].member)};
+    }
+    for (uint16_t origin = 0; origin < node->origins->count; origin++) {
+        if (node->seals[origin].is_set && count < PEER_MEMBERS_MAX)
+            list[count++] = (struct peer_member){.incarnation = node->origins->list[origin],
+                                                 .is_former = true,
+                                                 .is_sealed = true,
+                                                 .seal = node->seals[origin].sequence};
     }
     size_t mark = effects_open_send(effects);
     peer_put_members(&effects->bytes, list, count);
@@ -135,8 +142,12 @@ static bool learn(struct node *node, uint16_t sender, const struct peer_member *
         node->members[sender].knows_me = true;
         return is_new;
     }
-    if (incarnation_is_zero(&entry->incarnation) || entry->name.len == 0)
+    if (incarnation_is_zero(&entry->incarnation))
         return false;
+    if (entry->is_sealed)
+        return retirement_learn_seal(node, entry);
+    if (entry->name.len == 0 || retirement_end(node, &entry->incarnation) != UINT64_MAX)
+        return false; // sealed here already
     uint16_t origin = origins_find(node->origins, &entry->incarnation);
     int index = origin == ORIGIN_NONE ? -1 : member_find(node, origin);
     if (index < 0 && span_is_equal(entry->name, span_text(node->name))) {
@@ -149,15 +160,10 @@ static bool learn(struct node *node, uint16_t sender, const struct peer_member *
     }
     if (index < 0)
         return false;
-    struct member *member = &node->members[index];
-    if (entry->is_former && !member->is_former) {
-        member->is_former = true;
-        node->is_members_changed = true;
-    }
     node->members[sender].knows |= 1u << index;
     if (entry->knows_sender)
-        member->knows |= 1u << sender;
-    return false;
+        node->members[index].knows |= 1u << sender;
+    return retirement_learn(node, sender, (uint16_t)index, entry);
 }
 
 void membership_message(struct node *node, uint32_t link, struct span body, struct effects *effects)
@@ -172,10 +178,41 @@ void membership_message(struct node *node, uint32_t link, struct span body, stru
     bool is_news = false;
     for (uint16_t i = 0; i < count; i++)
         is_news |= learn(node, sender, &list[i]);
+    retirement_close(node, effects);
     if (is_news)
         want_everywhere(node);
     if (is_news || node->is_members_changed)
         effects_put(effects, EFFECT_COMMIT, 0);
+}
+
+static uint32_t without(uint32_t bits, uint16_t index, uint16_t last)
+{
+    uint32_t moved = bits >> last & 1;
+    bits &= ~((uint32_t)1 << index | (uint32_t)1 << last);
+    return index == last ? bits : bits | moved << index;
+}
+
+// Links of it are closed by now; what is left of them speaks for nobody.
+void member_drop(struct node *node, uint16_t index)
+{
+    uint16_t last = --node->members_count;
+    for (uint32_t i = 0; i < NODE_LINKS_MAX; i++) {
+        struct link *link = &node->links[i];
+        if (link->member == (int16_t)index)
+            link->member = -1;
+        else if (link->member == (int16_t)last)
+            link->member = (int16_t)index;
+        link->delivery = without(link->delivery, index, last);
+        link->delivered = without(link->delivered, index, last);
+    }
+    node->answered = without(node->answered, index, last);
+    node->members[index] = node->members[last];
+    for (uint16_t i = 0; i < node->members_count; i++) {
+        struct member *member = &node->members[i];
+        member->knows = without(member->knows, index, last);
+        member->refused_by = without(member->refused_by, index, last);
+        member->delivered_by = without(member->delivered_by, index, last);
+    }
 }
 
 bool membership_may_feed(const struct node *node, uint16_t member)

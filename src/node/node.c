@@ -87,6 +87,7 @@ static void step_committed(struct node *node, struct effects *effects)
             acknowledge(node, i, effects);
         offer_feed(node, i, effects);
     }
+    retirement_committed(node, effects);
 }
 
 static void step_tick(struct node *node, struct effects *effects)
@@ -126,6 +127,8 @@ static void running_ack(struct node *node, uint32_t index, struct span body,
     link->rounds_heard = ack.rounds > link->rounds_heard ? ack.rounds : link->rounds_heard;
     vector_join(&link->sent, &ack.vector);
     stability_ack(node, (uint16_t)link->member, &ack.vector);
+    if (link->delivery)
+        effects_put(effects, EFFECT_COMMIT, 0);
     offer_feed(node, index, effects);
 }
 

@@ -17,7 +17,7 @@
 #include "wire/peer.h"
 
 #define NODE_TEXT_BYTES     256
-#define NODE_MEMBERS_MAX    PEER_MEMBERS_MAX
+#define NODE_MEMBERS_MAX    32
 #define NODE_PEERS_MAX      16
 #define NODE_LINKS_MAX      64
 #define NODE_ROUNDS_FLYING  4 // rounds sent on a link and not acknowledged yet
@@ -60,11 +60,12 @@ struct link {
     uint64_t deadline_ms;
     uint64_t heard_ms;
     uint64_t pinged_ms;
-    uint8_t nonce[PEER_NONCE_BYTES];       // ours
-    uint8_t nonce_other[PEER_NONCE_BYTES]; // theirs
-    struct incarnation incarnation;        // of the other end
+    uint8_t nonce[PEER_NONCE_BYTES];                      // ours
+    uint8_t nonce_other[PEER_NONCE_BYTES];                // theirs
+    struct incarnation incarnation;                       // of the other end, as it says ...
+    char name[NODE_TEXT_BYTES], address[NODE_TEXT_BYTES]; // ... with these; "": not said yet
     // in: feed received
-    uint64_t rounds_staged, rounds_done, rounds_acked;
+    uint64_t rounds_staged, rounds_done, rounds_acked, rounds_refused;
     uint64_t acked_ms;
     // out: feed sent; replica's feed builder keeps these
     uint64_t rounds_sent, rounds_heard;
@@ -77,17 +78,32 @@ struct link {
     struct vector walk_upto;
     struct vector walk_from;
     uint64_t changes_sent, bytes_sent;
+    // out: delivery of all that is held of former members (bits by index), see retirement.c
+    uint32_t delivery;        // under way
+    uint32_t delivered;       // the other end has it durably
+    uint64_t delivery_change; // once the cursor has passed it ...
+    uint64_t delivery_round;  // ... this round carries the last of it; 0: not passed yet
+};
+
+// A former incarnation whose history is complete here. What lies above `sequence` is never joined.
+struct seal {
+    bool is_set;
+    uint64_t sequence;
 };
 
 struct member {
     uint16_t origin;
-    bool is_former;  // superseded by a newer incarnation of its name; not sealed
+    bool is_former;  // superseded by a newer incarnation of its name: refused, and to be sealed
     bool is_durable; // in our journal
     bool is_hidden;  // silent: its leases do not count
     bool is_heard;   // since this start
     bool knows_me;   // has said, durably, that we are a member
     bool is_acked;   // `usable` is set
     uint32_t knows;  // members (by index) it has said, durably, to know
+    // of a former one: members (by index) that have said, durably, to refuse it; that have said
+    // that what they hold of it is here
+    uint32_t refused_by, delivered_by;
+    struct seal told; // by somebody at whom its history is complete
     uint64_t heard_ms;
     char name[NODE_TEXT_BYTES];
     char address[NODE_TEXT_BYTES];
@@ -128,6 +144,8 @@ struct node {
     char cut_names[NODE_PEERS_MAX][NODE_TEXT_BYTES];
     uint16_t cut_count;
     struct vector stable;
+    struct seal seals[LIMIT_ORIGINS]; // by origin
+    uint64_t changes_newest;          // of the change order; the driver keeps it
     struct member members[NODE_MEMBERS_MAX];
     struct peer peers[NODE_PEERS_MAX];
     struct link links[NODE_LINKS_MAX];
@@ -160,7 +178,8 @@ int node_init(struct node *node, struct heap *heap, struct origins *origins,
 // Recovery, before EVENT_START: what the journal holds. NODE_E_FULL.
 int node_restore_member(struct node *node, uint16_t origin, struct span name, struct span address,
                         bool is_former);
-// For a frame of the journal: is there membership to write? The driver writes `members` then.
+// ... and which former incarnations are closed: they are members no more.
+void node_restore_seal(struct node *node, uint16_t origin, uint64_t sequence);
 void node_step(struct node *node, const struct event *event, struct effects *effects);
 // A connection came in: its link, or NODE_E_FULL (close it).
 int node_accept(struct node *node, uint32_t *out_link);

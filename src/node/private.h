@@ -19,7 +19,8 @@ void link_close_member(struct node *node, uint16_t member, struct effects *effec
 void link_free(struct node *node, uint32_t link);
 void link_dial_due(struct node *node, struct effects *effects);
 void link_ping(struct node *node, uint32_t link, struct effects *effects);
-int peer_obtain(struct node *node, struct span address); // index, -1: full or not an address
+void text_set(char to[NODE_TEXT_BYTES], struct span from); // cut to fit
+int peer_obtain(struct node *node, struct span address);   // index, -1: full or not an address
 bool link_is_open(const struct link *link);
 
 // membership.c
@@ -34,7 +35,22 @@ void membership_committed(struct node *node, struct effects *effects);
 // May cells flow to this member yet: everybody else durably knows that it is one.
 bool membership_may_feed(const struct node *node, uint16_t member);
 void membership_heard(struct node *node, uint16_t member, struct effects *effects);
+void member_drop(struct node *node, uint16_t index); // the last one takes its index
 void membership_silence(struct node *node, struct effects *effects);
+
+// retirement.c
+void retirement_supersede(struct node *node, uint16_t index, struct effects *effects);
+// Where the history of a former one ends; UINT64_MAX: not settled.
+uint64_t retirement_end(const struct node *node, const struct incarnation *incarnation);
+bool retirement_is_former(const struct node *node, const struct incarnation *incarnation);
+// True: something changed.
+bool retirement_learn(struct node *node, uint16_t sender, uint16_t index,
+                      const struct peer_member *entry);
+bool retirement_learn_seal(struct node *node, const struct peer_member *entry);
+// Closes the links of members that others say are former.
+void retirement_close(struct node *node, struct effects *effects);
+void retirement_committed(struct node *node, struct effects *effects);
+bool retirement_is_delivered(const struct node *node, uint16_t former, uint16_t receiver);
 
 // stability.c
 void stability_ack(struct node *node, uint16_t member, const struct vector *vector);
@@ -42,5 +58,6 @@ void stability_update(struct node *node);
 
 // question.c
 void question_start(struct node *node, struct effects *effects);
+void question_refused_former(struct node *node, uint64_t end, struct effects *effects);
 void question_answered(struct node *node, uint16_t member, uint64_t held, struct effects *effects);
 void question_tick(struct node *node, struct effects *effects);

@@ -53,6 +53,23 @@ void question_answered(struct node *node, uint16_t member, uint64_t held, struct
         decide(node, node->must_renew, effects);
 }
 
+// A newer incarnation has taken over the name. What this directory has is part of a closed history,
+// or will be once it is back as another incarnation; if it has more than that, it must not go on.
+void question_refused_former(struct node *node, uint64_t end, struct effects *effects)
+{
+    if (node->seen->sequence[node->self] <= end) {
+        node->must_renew = true;
+        decide(node, true, effects);
+        return;
+    }
+    node->state = NODE_REFUSED;
+    effects_put_text(effects, EFFECT_REFUSE, 0,
+                     "a newer incarnation of %s has taken over, and the cluster has closed this "
+                     "one's history without changes that this directory alone has: keep it aside "
+                     "for inspection and start with an empty one",
+                     node->name);
+}
+
 void question_tick(struct node *node, struct effects *effects)
 {
     if (node->state != NODE_ASKING || node->now_ms < node->started_ms + node->start_wait_ms)

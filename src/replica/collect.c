@@ -4,7 +4,7 @@
 // what a recovery brings back is dead still and is swept again.
 #include "replica/private.h"
 
-#define SWEEP_STEP 512
+#define SWEEP_STEPS 8 // a commit
 
 void collect_wanted(struct replica *replica)
 {
@@ -64,8 +64,8 @@ void collect_step(struct replica *replica)
         replica->sweep_stable = *node_stable(&replica->node);
         replica->sweep_left = 0;
     }
-    replica->sweep_cursor =
-        keyspace_scan(replica->keyspace, replica->sweep_cursor, SWEEP_STEP, sweep_visit, replica);
+    replica->sweep_cursor = keyspace_scan(replica->keyspace, replica->sweep_cursor,
+                                          SWEEP_STEPS * replica->scan_step, sweep_visit, replica);
     if (replica->sweep_cursor == 0)
         replica->is_sweep_wanted = replica->sweep_left > 0;
     else

@@ -117,12 +117,12 @@ static void walk_part(struct replica *replica, uint32_t index)
     struct peer_feed head = {.is_walk = true, .from = link->walk_from, .upto = link->walk_upto};
     size_t frame = peer_open_feed(out, &head, &replica->origins);
     size_t flags_at = frame + PEER_HEAD_BYTES;
-    unsigned scanned = 0;
+    unsigned step = replica->scan_step, scanned = 0;
     do {
         link->walk_cursor =
-            keyspace_scan(replica->keyspace, link->walk_cursor, 64, walk_visit, &part);
-        scanned += 64;
-    } while (link->walk_cursor && out->len - mark < LIMIT_ROUND_BYTES && scanned < 65536);
+            keyspace_scan(replica->keyspace, link->walk_cursor, step, walk_visit, &part);
+        scanned += step;
+    } while (link->walk_cursor && out->len - mark < replica->round_bytes && scanned < 1024 * step);
     bool is_final = link->walk_cursor == 0;
     if (!buf_has_failed(out) && is_final)
         out->ptr[flags_at] |= 1;
@@ -152,7 +152,7 @@ static bool order_round(struct replica *replica, uint32_t index)
         struct record *record = keyspace_change_at(replica->keyspace, change);
         if (record)
             units += put_record(replica, record, &link->sent, out) ? 1 : 0;
-        if (out->len - mark > 16 * (size_t)LIMIT_ROUND_BYTES) {
+        if (out->len - mark > 16 * replica->round_bytes) {
             out->len = mark;
             return false;
         }

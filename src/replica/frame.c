@@ -19,6 +19,21 @@ static void put_members(const struct replica *replica, struct buf *out)
     }
 }
 
+static void put_seals(const struct replica *replica, struct buf *out)
+{
+    const struct seal *seals = replica->node.seals;
+    uint64_t count = 0;
+    for (uint16_t i = 0; i < replica->origins.count; i++)
+        count += seals[i].is_set;
+    bytes_put_varint(out, count);
+    for (uint16_t i = 0; i < replica->origins.count; i++) {
+        if (!seals[i].is_set)
+            continue;
+        bytes_put_varint(out, i);
+        bytes_put_varint(out, seals[i].sequence);
+    }
+}
+
 void frame_open(struct replica *replica, struct buf *out, bool has_members)
 {
     const struct origins *origins = &replica->origins;
@@ -30,8 +45,10 @@ void frame_open(struct replica *replica, struct buf *out, bool has_members)
     for (uint16_t i = 0; i < origins->count; i++)
         bytes_put_varint(out, replica->vector.sequence[i]);
     buf_put_byte(out, has_members);
-    if (has_members)
+    if (has_members) {
         put_members(replica, out);
+        put_seals(replica, out);
+    }
 }
 
 static int read_dictionary(struct replica *replica, struct reader *reader, struct origin_map *map)
@@ -69,6 +86,20 @@ static int read_members(struct replica *replica, struct reader *reader,
     return reader->failed ? REPLICA_E_FRAME : 0;
 }
 
+// A member that an earlier frame brought is dropped again: frames may come in any order.
+static int read_seals(struct replica *replica, struct reader *reader, const struct origin_map *map)
+{
+    uint64_t count = reader_varint(reader);
+    for (uint64_t i = 0; i < count && !reader->failed; i++) {
+        uint64_t number = reader_varint(reader), end = reader_varint(reader);
+        if (reader->failed || number >= map->count)
+            return REPLICA_E_FRAME;
+        node_restore_seal(&replica->node, map->local[number], end);
+        replica->is_hidden[map->local[number]] = true;
+    }
+    return reader->failed ? REPLICA_E_FRAME : 0;
+}
+
 int frame_recover(void *ctx, struct span frame)
 {
     struct replica *replica = ctx;
@@ -90,6 +121,8 @@ int frame_recover(void *ctx, struct span frame)
     }
     if (reader_u8(&reader)) {
         outcome = read_members(replica, &reader, &map);
+        if (!outcome)
+            outcome = read_seals(replica, &reader, &map);
         if (outcome)
             return outcome;
     }

@@ -54,6 +54,17 @@ static void raise_held(struct replica *replica, const struct unit *unit)
     }
 }
 
+// What a closed incarnation wrote beyond its end is nobody's any more.
+static void drop_beyond_seals(const struct replica *replica, struct unit *arriving)
+{
+    for (uint16_t i = arriving->count; i-- > 0;) {
+        const struct cell *cell = &arriving->cells[i];
+        const struct seal *seal = &replica->node.seals[cell->origin];
+        if (seal->is_set && cell->sequence > seal->sequence)
+            unit_remove(arriving, cell->origin);
+    }
+}
+
 static enum change_op op_of(const struct address *address, unsigned changed)
 {
     if (address->kind == UNIT_LEASE)
@@ -122,6 +133,7 @@ int join_units(struct replica *replica, struct span units, const struct origin_m
         outcome = unit_read(&reader, map, &address, &arriving);
         if (outcome)
             break;
+        drop_beyond_seals(replica, &arriving);
         raise_held(replica, &arriving);
         uint64_t hash = keyspace_hash(replica->keyspace, &address);
         struct record *record = keyspace_find(replica->keyspace, &address, hash);
@@ -171,6 +183,7 @@ int join_all(struct replica *replica)
             // stays (cells are true wherever they come from), V does not move, the link starts
             // anew.
             replica->counts.rounds_refused++;
+            replica->node.links[staged->link].rounds_refused++;
             effects_put_text(&replica->effects, EFFECT_LOG, staged->link,
                              "a round that cannot be joined: link closed");
             effects_put(&replica->effects, EFFECT_CLOSE, staged->link);

@@ -44,6 +44,7 @@ struct replica {
     uint64_t stamp; // hybrid logical clock: ms << 16 | counter
     enum change_origin cause;
     bool is_serving, wants_commit, is_hiding_changed, is_frame_needed, has_failed;
+    bool is_drained; // the last drain found the queue's end
     bool is_hidden[LIMIT_ORIGINS];
     struct incarnation spare;
     struct buf units; // of the commit under way
@@ -68,6 +69,8 @@ struct replica {
     unsigned marks_count;
     bool is_snapshotting;
     uint64_t snapshot_cursor, snapshot_after_bytes;
+    size_t round_bytes;
+    unsigned scan_step;
     struct buf snapshot_frame;
     struct replica_counts counts;
 };

@@ -33,18 +33,22 @@ void replica_close(struct replica *replica)
     close_all(replica);
 }
 
+static void set_sizes(struct replica *replica, const struct replica_options *options)
+{
+    replica->snapshot_after_bytes =
+        options->snapshot_after_bytes ? options->snapshot_after_bytes : (uint64_t)64 << 20;
+    replica->round_bytes = options->round_bytes ? options->round_bytes : LIMIT_ROUND_BYTES;
+    replica->scan_step = options->scan_step ? options->scan_step : 64;
+}
+
 static struct replica *alloc(struct heap *heap, const struct replica_options *options)
 {
     struct replica *replica = heap_alloc(heap, sizeof *replica);
     if (!replica)
         return NULL;
-    *replica = (struct replica){.heap = heap,
-                                .self = ORIGIN_NONE,
-                                .timers_due_ms = UINT64_MAX,
-                                .spare = options->spare,
-                                .snapshot_after_bytes = options->snapshot_after_bytes
-                                                            ? options->snapshot_after_bytes
-                                                            : (uint64_t)64 << 20};
+    *replica = (struct replica){
+        .heap = heap, .self = ORIGIN_NONE, .timers_due_ms = UINT64_MAX, .spare = options->spare};
+    set_sizes(replica, options);
     effects_init(&replica->effects, heap);
     unit_init(&replica->scratch, heap);
     record_map_init(&replica->timers_by_record, heap);
@@ -155,6 +159,11 @@ bool replica_is_serving(const struct replica *replica)
     return replica->is_serving;
 }
 
+bool replica_is_drained(const struct replica *replica)
+{
+    return replica->is_drained;
+}
+
 bool replica_wants_commit(const struct replica *replica)
 {
     return replica->wants_commit;
@@ -188,6 +197,17 @@ static void renew(struct replica *replica)
     node_renewed(&replica->node, replica->self, &replica->effects);
 }
 
+// All of a closed incarnation is here. Its leases have nobody left to end them.
+static void seal(struct replica *replica, uint16_t origin)
+{
+    uint64_t end = replica->node.seals[origin].sequence;
+    if (replica->vector.sequence[origin] < end)
+        replica->vector.sequence[origin] = end;
+    replica->is_hidden[origin] = replica->is_hiding_changed = true;
+    replica->is_frame_needed = replica->wants_commit = true;
+    collect_wanted(replica);
+}
+
 // Effects that concern cells are carried out here, in place; the driver skips them.
 static void carry_out(struct replica *replica, size_t from, const struct event *event)
 {
@@ -208,6 +228,9 @@ static void carry_out(struct replica *replica, size_t from, const struct event *
             break;
         case EFFECT_RENEW:
             renew(replica);
+            break;
+        case EFFECT_SEAL:
+            seal(replica, effect.origin);
             break;
         case EFFECT_HIDE:
         case EFFECT_SHOW:
@@ -276,10 +299,13 @@ void replica_cut(struct replica *replica, struct span name, bool is_cut, bool *o
 static int drain(struct replica *replica)
 {
     replica->cause = CHANGE_LOCAL;
+    replica->is_drained = false;
     for (unsigned count = 0; count < LIMIT_CHANGE_ORDER / 2; count++) {
         struct record *record = keyspace_drain(replica->keyspace);
-        if (!record)
+        if (!record) {
+            replica->is_drained = true;
             return 0;
+        }
         int fault = cells_absorb(replica, record);
         if (fault)
             return fault;
@@ -341,6 +367,7 @@ int replica_commit_sync(struct replica *replica)
             return fault;
     }
     replica->before = replica->durable = replica->vector;
+    replica->node.changes_newest = keyspace_change_newest(replica->keyspace);
     feed_mark(replica);
     struct event committed = {.type = EVENT_COMMITTED, .now_ms = replica->now_ms};
     replica_event(replica, &committed);

@@ -43,6 +43,8 @@ struct replica_options {
     uint64_t hash_seed;
     uint64_t segment_bytes;        // 0: the journal's default
     uint64_t snapshot_after_bytes; // 0: 64 MiB
+    size_t round_bytes;            // of a round to a peer, about; 0: LIMIT_ROUND_BYTES
+    unsigned scan_step;            // records that a walk, sweep or snapshot takes at a time; 0: 64
 };
 
 // Recovers from the disk. 0, -errno, or a JOURNAL_E_* / REPLICA_E_*; then out_error has one line.
@@ -74,6 +76,9 @@ struct commit_input {
 };
 int replica_commit_apply(struct replica *replica, const struct commit_input *input);
 int replica_commit_sync(struct replica *replica);
+// Whether the last apply took in all that workers had added when it began. If not, it is not for
+// that commit to acknowledge what they wrote: a later one will.
+bool replica_is_drained(const struct replica *replica);
 const char *replica_error(const struct replica *replica); // what failed, for the operator
 
 // Changes after `cursor` (0 at first) in order, at most `max`; returns how many, moves the cursor.

@@ -4,8 +4,6 @@
 // log.
 #include "replica/private.h"
 
-#define SNAPSHOT_PART_BYTES (1u << 20)
-
 static void snapshot_visit(void *ctx, struct record *record)
 {
     struct replica *replica = ctx;
@@ -49,12 +47,12 @@ int snapshot_step(struct replica *replica)
         if (fault)
             return fault;
     }
-    unsigned scanned = 0;
+    unsigned step = replica->scan_step, scanned = 0;
     do {
-        replica->snapshot_cursor =
-            keyspace_scan(replica->keyspace, replica->snapshot_cursor, 64, snapshot_visit, replica);
-        scanned += 64;
-    } while (replica->snapshot_cursor && frame->len < SNAPSHOT_PART_BYTES && scanned < 8192);
+        replica->snapshot_cursor = keyspace_scan(replica->keyspace, replica->snapshot_cursor, step,
+                                                 snapshot_visit, replica);
+        scanned += step;
+    } while (replica->snapshot_cursor && frame->len < replica->round_bytes && scanned < 128 * step);
     if (buf_has_failed(frame)) {
         // Out of memory: the log is complete without this snapshot; try again later.
         journal_snapshot_abort(replica->journal);

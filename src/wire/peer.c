@@ -17,6 +17,7 @@ const char *peer_status_text(enum peer_status status)
         [PEER_REFUSED_NAME] = "another live replica has this name",
         [PEER_REFUSED_SELF] = "the address leads back to this replica",
         [PEER_REFUSED_FULL] = "no room for another member",
+        [PEER_REFUSED_FORMER] = "a newer incarnation has taken over this replica's name",
         [PEER_REFUSED_LATER] = "an earlier link of this incarnation is being probed",
     };
     return status < PEER_STATUS_COUNT ? texts[status] : "unknown status";
@@ -125,6 +126,9 @@ int peer_parse_members(struct span body, struct peer_member *out, uint16_t *out_
         uint8_t flags = reader_u8(&reader);
         out[i].is_former = flags & 1;
         out[i].knows_sender = flags & 2;
+        out[i].is_delivered = flags & 4;
+        out[i].is_sealed = flags & 8;
+        out[i].seal = out[i].is_sealed ? reader_varint(&reader) : 0;
     }
     *out_count = (uint16_t)count;
     return ended(&reader);
@@ -239,7 +243,10 @@ void peer_put_members(struct buf *out, const struct peer_member *members, uint16
         buf_put(out, span_of(members[i].incarnation.bytes, 16));
         bytes_put_string(out, members[i].name);
         bytes_put_string(out, members[i].address);
-        buf_put_byte(out, (uint8_t)(members[i].is_former | members[i].knows_sender << 1));
+        buf_put_byte(out, (uint8_t)(members[i].is_former | members[i].knows_sender << 1 |
+                                    members[i].is_delivered << 2 | members[i].is_sealed << 3));
+        if (members[i].is_sealed)
+            bytes_put_varint(out, members[i].seal);
     }
     close_frame(out, mark);
 }

@@ -20,7 +20,7 @@
 #define PEER_HEAD_BYTES      5
 #define PEER_TEXT_BYTES_MAX  255
 #define PEER_FRAME_BYTES_MAX (64u << 20)
-#define PEER_MEMBERS_MAX     32
+#define PEER_MEMBERS_MAX     LIMIT_ORIGINS
 
 enum peer_type {
     PEER_GREETING = 1,
@@ -43,6 +43,7 @@ enum peer_status { // in WELCOME; anything but OK ends the link, both ends say w
     PEER_REFUSED_SELF,      // the dialer reached itself
     PEER_REFUSED_FULL,      // no room for another member or origin
     PEER_REFUSED_LATER,     // not now: a link of the same incarnation is being probed
+    PEER_REFUSED_FORMER,    // a newer incarnation has taken over its name: it must renew itself
     PEER_STATUS_COUNT,
 };
 
@@ -80,8 +81,11 @@ struct peer_welcome {
 struct peer_member {
     struct incarnation incarnation;
     struct span name, address;
-    bool is_former;    // superseded by a newer incarnation of the name, not sealed yet
+    bool is_former;    // superseded by a newer incarnation of its name; the sender refuses it
     bool knows_sender; // has acknowledged durably that the sender is a member
+    bool is_delivered; // former: the receiver durably has all that the sender holds of it
+    bool is_sealed;    // former, and its history is complete at the sender: it ends at `seal`
+    uint64_t seal;
 };
 
 // A round: units under `dictionary`, from a sender whose vector was `from` for this receiver. On

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fan-out: newest wins, one entry a key a tick, one encoding for all who are owed the same, and
+// what a subscriber that cannot take more is owed.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include "realtime/fanout.h"
+#include "tests/lib/heap_libc.h"
+
+#define CLIENTS 40
+
+struct client { // notes what it is sent, without the frame's head
+    struct subscriber subscriber;
+    bool is_busy;
+    unsigned frames;
+    const uint8_t *last_bytes;
+    char last[4096];
+};
+
+struct fixture {
+    struct heap_libc heap;
+    struct topics topics;
+    struct fanout fanout;
+    struct client clients[CLIENTS];
+};
+
+static bool take(struct subscriber *subscriber, struct span frame)
+{
+    struct client *client = (struct client *)subscriber;
+    if (client->is_busy)
+        return false;
+    size_t head = frame.ptr[1] < 126 ? 2 : frame.ptr[1] == 126 ? 4 : 10;
+    assert_int_equal(frame.ptr[0], 0x81);
+    client->frames++;
+    client->last_bytes = frame.ptr;
+    size_t len = frame.len - head < sizeof(client->last) ? frame.len - head : 0;
+    memcpy(client->last, frame.ptr + head, len);
+    client->last[len] = '\0';
+    return true;
+}
+
+static int set_up(void **state)
+{
+    static struct fixture fixture;
+    memset(&fixture, 0, sizeof(fixture));
+    heap_libc_init(&fixture.heap);
+    topics_init(&fixture.topics, &fixture.heap.heap, 7);
+    fanout_init(&fixture.fanout, &fixture.heap.heap, take);
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < CLIENTS; i++) {
+        fanout_forget(&fixture->fanout, &fixture->clients[i].subscriber);
+        while (fixture->clients[i].subscriber.first)
+            topics_unsubscribe(&fixture->topics, fixture->clients[i].subscriber.first);
+    }
+    fanout_deinit(&fixture->fanout);
+    topics_deinit(&fixture->topics);
+    return fixture->heap.bytes != 0; // a leak
+}
+
+static struct topic *obtain(struct fixture *fixture, const char *key)
+{
+    struct topic *topic = NULL;
+    assert_int_equal(topics_obtain(&fixture->topics, span_text(key), &topic), 0);
+    return topic;
+}
+
+static struct subscription *track(struct fixture *fixture, int client, const char *key)
+{
+    struct subscription *subscription = NULL;
+    assert_int_equal(topics_subscribe(&fixture->topics, &fixture->clients[client].subscriber,
+                                      obtain(fixture, key), &subscription),
+                     0);
+    return subscription;
+}
+
+static void change(struct fixture *fixture, const char *key, int64_t value)
+{
+    struct topic *topic = obtain(fixture, key);
+    struct topic_update update = {
+        .epoch = span_text("e"), .value = value, .version = topic->version + 1};
+    assert_int_equal(topics_apply(&fixture->topics, topic, &update), 0);
+    fanout_change(&fixture->fanout, topic);
+}
+
+static void a_key_changed_many_times_is_told_once_with_its_newest_value(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client *client = &fixture->clients[0];
+    track(fixture, 0, "likes");
+    for (int i = 1; i <= 1000; i++)
+        change(fixture, "likes", i);
+    assert_int_equal(client->frames, 0);
+    fanout_tick(&fixture->fanout);
+    assert_int_equal(client->frames, 1);
+    assert_string_equal(client->last, "{\"c\":[[\"likes\",1000,1000]]}");
+    fanout_tick(&fixture->fanout);
+    assert_int_equal(client->frames, 1);
+}
+
+static void values_beyond_53_bits_and_missing_ones_have_their_forms(void **state)
+{
+    struct fixture *fixture = *state;
+    track(fixture, 0, "big");
+    change(fixture, "big", INT64_MIN);
+    fanout_tick(&fixture->fanout);
+    assert_string_equal(fixture->clients[0].last, "{\"c\":[[\"big\",\"-9223372036854775808\",1]]}");
+    struct topic_update gone = {.epoch = span_text("e"), .is_missing = true, .version = 2};
+    assert_int_equal(topics_apply(&fixture->topics, obtain(fixture, "big"), &gone), 0);
+    fanout_change(&fixture->fanout, obtain(fixture, "big"));
+    fanout_tick(&fixture->fanout);
+    assert_string_equal(fixture->clients[0].last, "{\"c\":[[\"big\",null,2]]}");
+}
+
+static void all_subscribers_of_one_key_are_sent_the_same_bytes(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < CLIENTS; i++)
+        track(fixture, i, "likes");
+    change(fixture, "likes", 5);
+    fanout_tick(&fixture->fanout);
+    assert_int_equal(fixture->fanout.frames_encoded, 1);
+    for (int i = 0; i < CLIENTS; i++) {
+        assert_int_equal(fixture->clients[i].frames, 1);
+        assert_ptr_equal(fixture->clients[i].last_bytes, fixture->clients[0].last_bytes);
+    }
+}
+
+static void subscribers_of_the_same_keys_share_one_frame(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < CLIENTS; i++) {
+        track(fixture, i, "likes");
+        track(fixture, i, "views");
+        if (i % 2)
+            track(fixture, i, "stock");
+    }
+    change(fixture, "likes", 5);
+    change(fixture, "views", 6);
+    change(fixture, "stock", 7);
+    fanout_tick(&fixture->fanout);
+    assert_int_equal(fixture->fanout.frames_encoded, 3 + 2); // each key's, each set's
+    assert_string_equal(fixture->clients[0].last, "{\"c\":[[\"likes\",5,1],[\"views\",6,1]]}");
+    assert_string_equal(fixture->clients[1].last,
+                        "{\"c\":[[\"likes\",5,1],[\"views\",6,1],[\"stock\",7,1]]}");
+    for (int i = 0; i < CLIENTS; i++) {
+        assert_int_equal(fixture->clients[i].frames, 1);
+        assert_string_equal(fixture->clients[i].last, fixture->clients[i % 2].last);
+    }
+}
+
+static void only_what_changed_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    track(fixture, 0, "likes");
+    track(fixture, 0, "views");
+    change(fixture, "likes", 1);
+    change(fixture, "views", 2);
+    fanout_tick(&fixture->fanout);
+    change(fixture, "views", 3);
+    fanout_tick(&fixture->fanout);
+    assert_string_equal(fixture->clients[0].last, "{\"c\":[[\"views\",3,2]]}");
+}
+
+static void who_begins_to_track_is_told_the_latest_without_a_tick(void **state)
+{
+    struct fixture *fixture = *state;
+    track(fixture, 0, "likes");
+    change(fixture, "likes", 9);
+    fanout_tick(&fixture->fanout);
+    fanout_owe(&fixture->fanout, track(fixture, 1, "likes"));
+    fanout_flush(&fixture->fanout);
+    assert_string_equal(fixture->clients[1].last, "{\"c\":[[\"likes\",9,1]]}");
+    assert_int_equal(fixture->clients[0].frames, 1);
+}
+
+static void a_slow_subscriber_is_owed_one_value_a_key(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client *slow = &fixture->clients[0];
+    track(fixture, 0, "likes");
+    track(fixture, 0, "views");
+    slow->is_busy = true;
+    for (int i = 1; i <= 50; i++) {
+        change(fixture, "likes", i);
+        change(fixture, "views", -i);
+        fanout_tick(&fixture->fanout);
+    }
+    assert_int_equal(slow->frames, 0);
+    assert_int_equal(slow->subscriber.pending_count, 2);
+    assert_int_equal(fixture->fanout.busy_count, 1); // asked once, then left alone
+    slow->is_busy = false;
+    fanout_resume(&fixture->fanout, &slow->subscriber);
+    fanout_flush(&fixture->fanout);
+    assert_int_equal(slow->frames, 1);
+    assert_string_equal(slow->last, "{\"c\":[[\"likes\",50,50],[\"views\",-50,50]]}");
+    assert_int_equal(slow->subscriber.pending_count, 0);
+}
+
+static void a_busy_single_key_subscriber_is_told_after_it_drains(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client *slow = &fixture->clients[0];
+    track(fixture, 0, "likes");
+    slow->is_busy = true;
+    change(fixture, "likes", 1);
+    fanout_tick(&fixture->fanout);
+    change(fixture, "likes", 2);
+    fanout_tick(&fixture->fanout);
+    slow->is_busy = false;
+    fanout_resume(&fixture->fanout, &slow->subscriber);
+    fanout_flush(&fixture->fanout);
+    assert_string_equal(slow->last, "{\"c\":[[\"likes\",2,2]]}");
+    assert_int_equal(slow->frames, 1);
+}
+
+static void who_stops_tracking_is_told_nothing_more(void **state)
+{
+    struct fixture *fixture = *state;
+    struct subscription *views = track(fixture, 0, "views");
+    track(fixture, 0, "likes");
+    fixture->clients[0].is_busy = true;
+    change(fixture, "views", 1);
+    change(fixture, "likes", 2);
+    fanout_tick(&fixture->fanout);
+    topics_unsubscribe(&fixture->topics, views);
+    fixture->clients[0].is_busy = false;
+    fanout_resume(&fixture->fanout, &fixture->clients[0].subscriber);
+    fanout_flush(&fixture->fanout);
+    assert_string_equal(fixture->clients[0].last, "{\"c\":[[\"likes\",2,1]]}");
+}
+
+static void an_unknown_value_is_never_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct subscription *first = track(fixture, 0, "likes");
+    change(fixture, "likes", 4);
+    topics_unsubscribe(&fixture->topics, first);
+    obtain(fixture, "likes")->is_known = false;
+    track(fixture, 1, "likes");
+    fanout_tick(&fixture->fanout);
+    assert_int_equal(fixture->clients[1].frames, 0);
+}
+
+static void a_key_is_told_as_json_text(void **state)
+{
+    struct fixture *fixture = *state;
+    track(fixture, 0, "a\"\n\xc3\xa9");
+    change(fixture, "a\"\n\xc3\xa9", 1);
+    fanout_tick(&fixture->fanout);
+    assert_string_equal(fixture->clients[0].last, "{\"c\":[[\"a\\\"\\n\xc3\xa9\",1,1]]}");
+}
+
+static void many_keys_leave_in_frames_of_bounded_size(void **state)
+{
+    enum { KEYS = SUBSCRIBER_KEYS_MAX < 500 ? SUBSCRIBER_KEYS_MAX : 500 };
+    struct fixture *fixture = *state;
+    char key[400];
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof(key), "%0300d", i);
+        track(fixture, 0, key);
+        change(fixture, key, i);
+    }
+    fanout_tick(&fixture->fanout);
+    size_t bytes = (size_t)KEYS * 310;
+    assert_true(fixture->clients[0].frames >= bytes / FANOUT_FRAME_BYTES_MAX);
+    assert_true(fixture->clients[0].frames <= bytes / FANOUT_FRAME_BYTES_MAX + 2);
+    assert_int_equal(fixture->clients[0].subscriber.pending_count, 0);
+}
+
+static void a_failed_allocation_loses_no_newest_value(void **state)
+{
+    struct fixture *fixture = *state;
+    char expected[64];
+    for (int fail = 0; fail < 6; fail++) {
+        struct client *client = &fixture->clients[fail];
+        char key[] = {'k', (char)('0' + fail), '\0'};
+        char other[] = {'o', (char)('0' + fail), '\0'};
+        track(fixture, fail, key);
+        track(fixture, fail, other);
+        change(fixture, key, 1);
+        change(fixture, other, 1);
+        fanout_deinit(&fixture->fanout); // its buffers are to grow again
+        fanout_init(&fixture->fanout, &fixture->heap.heap, take);
+        obtain(fixture, key)->is_changed = false;
+        obtain(fixture, other)->is_changed = false;
+        fanout_change(&fixture->fanout, obtain(fixture, key));
+        fanout_change(&fixture->fanout, obtain(fixture, other));
+        fixture->heap.fail_after = fail;
+        fanout_tick(&fixture->fanout);
+        fixture->heap.fail_after = -1;
+        change(fixture, key, 2);
+        change(fixture, other, 2);
+        fanout_tick(&fixture->fanout);
+        snprintf(expected, sizeof(expected), "{\"c\":[[\"%s\",2,2],[\"%s\",2,2]]}", key, other);
+        assert_string_equal(client->last, expected);
+        assert_int_equal(client->subscriber.pending_count, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_key_changed_many_times_is_told_once_with_its_newest_value,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(values_beyond_53_bits_and_missing_ones_have_their_forms,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_subscribers_of_one_key_are_sent_the_same_bytes, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(subscribers_of_the_same_keys_share_one_frame, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(only_what_changed_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_begins_to_track_is_told_the_latest_without_a_tick,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_slow_subscriber_is_owed_one_value_a_key, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_busy_single_key_subscriber_is_told_after_it_drains,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_stops_tracking_is_told_nothing_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_unknown_value_is_never_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_key_is_told_as_json_text, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_keys_leave_in_frames_of_bounded_size, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_failed_allocation_loses_no_newest_value, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests_name("fanout", tests, NULL, NULL);
+}

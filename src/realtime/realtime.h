@@ -6,7 +6,8 @@
 //   GET /                  the dashboard and its files        GET /regions.json   what it shows
 //   GET /v1/stream         WebSocket, subprotocol quipu.v1.json
 //   PUT /v1/topics         {"service","epoch","counts":[[key,value|null,version],...]}
-//   PUT /v1/topics/{key}   {"epoch","value","version"}
+//   PUT /v1/topics/{key}   {"epoch","value","version"}; with a secret also "key", which is signed
+//                          with the body
 //   GET /livez /readyz /metrics
 #pragma once
 #include "base/span.h"

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// A row a verb. Saying the same twice is no error: a client that is not sure may repeat itself, and
+// who tracks again what it tracks is sent the latest value again.
+#include <errno.h>
+#include <stdio.h>
+#include "realtime/part.h"
+#include "realtime/talk.h"
+#include "wire/json.h"
+#include "wire/json_in.h"
+
+struct wrong {
+    const char *code, *message;
+};
+
+static const struct wrong no_memory = {"busy", "the server is out of memory, try again later"};
+static const struct wrong topics_full = {"busy", "the server holds too many keys"};
+
+static const struct wrong *outcome_of_topic(int outcome)
+{
+    return outcome < 0 ? &no_memory : &topics_full;
+}
+
+static const struct wrong *track(struct visitor *visitor, struct span key)
+{
+    static const struct wrong keys_full = {"too_many_keys", "a client tracks at most 1000 keys"};
+    struct realtime *realtime = visitor->realtime;
+    struct topic *topic;
+    struct subscription *subscription;
+    if (visitor->subscriber.keys_count == SUBSCRIBER_KEYS_MAX)
+        return &keys_full;
+    int outcome = topics_obtain(&realtime->topics, key, &topic);
+    if (outcome)
+        return outcome_of_topic(outcome);
+    outcome = topics_subscribe(&realtime->topics, &visitor->subscriber, topic, &subscription);
+    if (topic->due_ms == 0 || (outcome == 0 && topic->subscribers_count == 1))
+        pulse_raise(&realtime->pulse, topic);
+    if (outcome < 0)
+        return &no_memory;
+    if (outcome == TOPICS_E_ALREADY)
+        subscription = topics_subscription(&visitor->subscriber, topic);
+    if (topic->is_known)
+        fanout_owe(&realtime->fanout, subscription);
+    else
+        upstream_want(&realtime->upstream, topic);
+    return NULL;
+}
+
+static void end_subscription(struct realtime *realtime, struct subscription *subscription)
+{
+    struct topic *topic = subscription->topic;
+    topics_unsubscribe(&realtime->topics, subscription);
+    if (topic->subscribers_count == 0)
+        pulse_untracked(&realtime->pulse, topic);
+}
+
+static const struct wrong *untrack(struct visitor *visitor, struct span key)
+{
+    struct realtime *realtime = visitor->realtime;
+    struct topic *topic = topics_find(&realtime->topics, key);
+    struct subscription *subscription =
+        topic ? topics_subscription(&visitor->subscriber, topic) : NULL;
+    if (subscription)
+        end_subscription(realtime, subscription);
+    return NULL;
+}
+
+static const struct wrong *publish(struct visitor *visitor, struct span page)
+{
+    static const struct wrong pages_full = {"too_many_pages",
+                                            "a client publishes at most 100 pages"};
+    struct realtime *realtime = visitor->realtime;
+    struct topic *topic;
+    int outcome = topics_obtain(&realtime->topics, page, &topic);
+    if (outcome)
+        return outcome_of_topic(outcome);
+    outcome = pages_publish(realtime->heap, &visitor->publisher, topic);
+    if (topic->due_ms == 0 || outcome == 0)
+        pulse_raise(&realtime->pulse, topic);
+    if (outcome < 0)
+        return &no_memory;
+    return outcome == PAGES_E_FULL ? &pages_full : NULL;
+}
+
+static const struct wrong *unpublish(struct visitor *visitor, struct span page)
+{
+    struct realtime *realtime = visitor->realtime;
+    struct topic *topic = topics_find(&realtime->topics, page);
+    if (topic)
+        pages_unpublish(realtime->heap, &visitor->publisher, topic);
+    return NULL;
+}
+
+static const struct verb {
+    const char *name;
+    const struct wrong *(*obey)(struct visitor *visitor, struct span key);
+} verbs[] = {
+    {"track", track},
+    {"untrack", untrack},
+    {"publish", publish},
+    {"unpublish", unpublish},
+};
+
+static const struct verb *verb_find(struct span name)
+{
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (span_is_equal(name, span_text(verbs[i].name)))
+            return &verbs[i];
+    }
+    return NULL;
+}
+
+// {"error":{"code":"..","message":".."}}; `subject` may be empty.
+static void answer_wrong(struct visitor *visitor, const struct wrong *wrong, struct span subject)
+{
+    struct buf *out = &visitor->realtime->answer;
+    buf_clear(out);
+    buf_put_text(out, "{\"error\":{\"code\":");
+    json_put_text(out, wrong->code);
+    buf_put_text(out, ",\"message\":");
+    json_put_text(out, wrong->message);
+    if (subject.len) {
+        buf_put_text(out, ",\"subject\":");
+        json_put_string(out, subject);
+    }
+    buf_put_text(out, "}}");
+    visitor->realtime->gauges.messages_refused++;
+    visitor_say(visitor, WEBSOCKET_TEXT, buf_span(out));
+}
+
+// One ["key",..]; the first thing wrong is told, the rest of the list is passed over.
+static void take_list(struct visitor *visitor, const struct verb *verb, struct json_reader *json)
+{
+    static const struct wrong key_length = {"bad_key", "a key has 1 to 512 bytes"};
+    struct buf *scratch = &visitor->realtime->scratch;
+    bool is_wrong = false;
+    json_open(json, JSON_ARRAY);
+    while (json_next(json)) {
+        struct span key = json_string(json, scratch);
+        if (json->failed || is_wrong)
+            continue;
+        const struct wrong *wrong =
+            key.len == 0 || key.len > TOPIC_KEY_BYTES_MAX ? &key_length : verb->obey(visitor, key);
+        if (!wrong)
+            continue;
+        is_wrong = true;
+        answer_wrong(visitor, wrong, span_of(key.ptr, key.len < 64 ? key.len : 64));
+    }
+}
+
+void talk_take(struct visitor *visitor, struct span message)
+{
+    static const struct wrong unknown = {
+        "unknown_verb", "known are \"track\", \"untrack\", \"publish\" and \"unpublish\""};
+    static const struct wrong malformed = {"malformed",
+                                           "a message is a JSON object like {\"track\":[\"key\"]}"};
+    struct json_reader json = json_reader_of(message);
+    json_open(&json, JSON_OBJECT);
+    while (json_next(&json)) {
+        struct span name = json_name(&json, &visitor->realtime->scratch);
+        const struct verb *verb = json.failed ? NULL : verb_find(name);
+        if (verb) {
+            take_list(visitor, verb, &json);
+            continue;
+        }
+        if (!json.failed)
+            answer_wrong(visitor, &unknown, span_of(name.ptr, name.len < 64 ? name.len : 64));
+        json_skip(&json);
+    }
+    if (!json_is_done(&json))
+        answer_wrong(visitor, &malformed, span_of(NULL, 0));
+}
+
+void talk_end(struct visitor *visitor)
+{
+    struct realtime *realtime = visitor->realtime;
+    while (visitor->subscriber.first)
+        end_subscription(realtime, visitor->subscriber.first);
+    while (pages_leave(realtime->heap, &visitor->publisher))
+        continue;
+}

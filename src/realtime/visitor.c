@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connections. A frame for many is offered to each socket from the shared memory it was encoded in;
+// only what a socket does not take is copied. RFC 6455: a Close is answered with its code, then the
+// stream ends; a violation is told by the codec with the code to close with.
+#include <errno.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "os/clock.h"
+#include "realtime/echo.h"
+#include "realtime/part.h"
+#include "realtime/site.h"
+#include "realtime/talk.h"
+#include "wire/http_put.h"
+
+_Static_assert(sizeof(struct visitor) + sizeof(struct subscription) <= 512,
+               "an idle subscriber of one key costs at most half a KiB");
+
+static const uint32_t sweep_ms[SWEEPS] = {
+    [SWEEP_ARRIVING] = VISITOR_ARRIVING_MS, [SWEEP_IDLE] = VISITOR_IDLE_MS,
+    [SWEEP_LIVE] = VISITOR_PING_MS,         [SWEEP_CHOKED] = VISITOR_CHOKED_MS,
+    [SWEEP_CLOSING] = VISITOR_CLOSING_MS,
+};
+
+// ---- sweeps
+
+static void sweep_leave(struct visitor *visitor)
+{
+    struct visitors *visitors = &visitor->realtime->visitors;
+    if (visitor->sweep == SWEEPS)
+        return;
+    if (visitor->sweep_prev)
+        visitor->sweep_prev->sweep_next = visitor->sweep_next;
+    else
+        visitors->sweeps[visitor->sweep].first = visitor->sweep_next;
+    if (visitor->sweep_next)
+        visitor->sweep_next->sweep_prev = visitor->sweep_prev;
+    else
+        visitors->sweeps[visitor->sweep].last = visitor->sweep_prev;
+    visitor->sweep = SWEEPS;
+}
+
+static void sweep_join(struct visitor *visitor, enum visitor_sweep sweep)
+{
+    struct realtime *realtime = visitor->realtime;
+    struct visitors *visitors = &realtime->visitors;
+    sweep_leave(visitor);
+    visitor->sweep = (uint8_t)sweep;
+    visitor->due_ms = loop_now_ms(realtime->loop) + sweep_ms[sweep];
+    visitor->sweep_next = NULL;
+    visitor->sweep_prev = visitors->sweeps[sweep].last;
+    if (visitor->sweep_prev)
+        visitor->sweep_prev->sweep_next = visitor;
+    else
+        visitors->sweeps[sweep].first = visitor;
+    visitors->sweeps[sweep].last = visitor;
+    if (!loop_timer_is_set(&visitors->timer) || visitor->due_ms < visitors->timer.due_ms)
+        loop_timer_set(realtime->loop, &visitors->timer, visitor->due_ms);
+}
+
+// The browser answers a ping by itself, and its page cannot see it: the empty message is for the
+// page, which by it can tell a quiet server from a connection that is dead.
+static void ping(struct visitor *visitor)
+{
+    static const uint8_t frames[] = {0x89, 0x00, 0x81, 0x02, '{', '}'};
+    if (visitor->pings_unanswered == VISITOR_PINGS_MAX) {
+        visitor->realtime->gauges.closed_silent++;
+        visitor_end(visitor, WEBSOCKET_CODE_GOING_AWAY, "no answer to pings: reconnect");
+        return;
+    }
+    visitor->pings_unanswered++;
+    if (stream_unsent(&visitor->stream) == 0)
+        stream_send(&visitor->stream, span_of(frames, visitor->is_echo ? 2 : sizeof(frames)));
+    sweep_join(visitor, SWEEP_LIVE);
+}
+
+static void fall_due(struct visitor *visitor)
+{
+    switch ((enum visitor_sweep)visitor->sweep) {
+    case SWEEP_LIVE:
+        ping(visitor);
+        return;
+    case SWEEP_CHOKED:
+        visitor->realtime->gauges.closed_slow++;
+        visitor_end(visitor, WEBSOCKET_CODE_SLOW, "too slow: reconnect");
+        return;
+    case SWEEP_ARRIVING:
+    case SWEEP_IDLE:
+        sweep_join(visitor, SWEEP_CLOSING);
+        stream_close(&visitor->stream, 0);
+        return;
+    case SWEEP_CLOSING:
+        stream_abort(&visitor->stream, -ETIMEDOUT);
+        return;
+    case SWEEPS:
+        return;
+    }
+}
+
+static void on_due(struct loop_timer *timer)
+{
+    struct visitors *visitors =
+        (struct visitors *)((char *)timer - offsetof(struct visitors, timer));
+    struct realtime *realtime =
+        (struct realtime *)((char *)visitors - offsetof(struct realtime, visitors));
+    uint64_t now_ms = loop_now_ms(realtime->loop);
+    uint64_t next_ms = UINT64_MAX;
+    for (int sweep = 0; sweep < SWEEPS; sweep++) {
+        while (visitors->sweeps[sweep].first && visitors->sweeps[sweep].first->due_ms <= now_ms)
+            fall_due(visitors->sweeps[sweep].first);
+        if (visitors->sweeps[sweep].first && visitors->sweeps[sweep].first->due_ms < next_ms)
+            next_ms = visitors->sweeps[sweep].first->due_ms;
+    }
+    if (next_ms != UINT64_MAX)
+        loop_timer_set(realtime->loop, timer, next_ms);
+}
+
+// ---- out
+
+void visitor_say(struct visitor *visitor, enum websocket_opcode opcode, struct span payload)
+{
+    websocket_put_frame(stream_out(&visitor->stream), opcode, payload);
+    stream_written(&visitor->stream);
+}
+
+void visitor_end(struct visitor *visitor, uint16_t code, const char *reason)
+{
+    struct stream *stream = &visitor->stream;
+    if (stream->is_closing)
+        return;
+    websocket_put_close(stream_out(stream), code, reason);
+    stream_written(stream);
+    stream_close(stream, 0);
+    sweep_join(visitor, SWEEP_CLOSING);
+}
+
+bool visitor_tell(struct subscriber *subscriber, struct span frame)
+{
+    struct visitor *visitor =
+        (struct visitor *)((char *)subscriber - offsetof(struct visitor, subscriber));
+    struct stream *stream = &visitor->stream;
+    if (stream->is_blocked || stream->is_closing) {
+        if (visitor->sweep == SWEEP_LIVE)
+            sweep_join(visitor, SWEEP_CHOKED);
+        return false;
+    }
+    size_t sent = 0;
+    if (stream_unsent(stream) == 0) {
+        ssize_t taken = send(stream->watch.fd, frame.ptr, frame.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = taken > 0 ? (size_t)taken : 0; // a fault shows again when the stream sends
+    }
+    if (sent < frame.len)
+        stream_send(stream, span_of(frame.ptr + sent, frame.len - sent));
+    return true;
+}
+
+// ---- in: WebSocket
+
+// What is earned a second, up to the burst. False: none left.
+static bool spend_message(struct visitor *visitor)
+{
+    uint32_t now_ms = (uint32_t)loop_now_ms(visitor->realtime->loop);
+    uint32_t earned = (now_ms - visitor->earned_ms) / (1000 / VISITOR_MESSAGES_PER_S);
+    if (earned) {
+        uint32_t left = visitor->messages_left + earned;
+        visitor->messages_left =
+            (uint16_t)(left < VISITOR_MESSAGES_MAX ? left : VISITOR_MESSAGES_MAX);
+        visitor->earned_ms = now_ms;
+    }
+    if (visitor->messages_left == 0)
+        return false;
+    visitor->messages_left--;
+    return true;
+}
+
+static void take_message(struct visitor *visitor, const struct websocket_message *message)
+{
+    struct gauges *gauges = &visitor->realtime->gauges;
+    if (visitor->is_echo) {
+        visitor_say(visitor, message->opcode, message->payload);
+        return;
+    }
+    gauges->messages_received++;
+    if (message->opcode == WEBSOCKET_BINARY) {
+        visitor_end(visitor, 1003, "messages are text");
+    } else if (!spend_message(visitor)) {
+        gauges->closed_rate++;
+        visitor_end(visitor, WEBSOCKET_CODE_POLICY, "too many messages");
+    } else {
+        talk_take(visitor, message->payload);
+    }
+}
+
+static void take_frame(struct visitor *visitor, const struct websocket_message *message)
+{
+    switch (message->opcode) {
+    case WEBSOCKET_TEXT:
+    case WEBSOCKET_BINARY:
+        take_message(visitor, message);
+        return;
+    case WEBSOCKET_PING:
+        if (!spend_message(visitor) && !visitor->is_echo)
+            visitor_end(visitor, WEBSOCKET_CODE_POLICY, "too many messages");
+        else
+            visitor_say(visitor, WEBSOCKET_PONG, message->payload);
+        return;
+    case WEBSOCKET_CLOSE:
+        visitor_end(visitor, message->code, "");
+        return;
+    case WEBSOCKET_PONG:
+    case WEBSOCKET_CONTINUATION:
+        return;
+    }
+}
+
+// One frame; bytes used, 0: more are needed.
+static size_t read_frame(struct visitor *visitor, struct span input)
+{
+    struct websocket_message message;
+    size_t used = 0;
+    int outcome = websocket_parse(&visitor->websocket, input, &visitor->realtime->visitors.payload,
+                                  &message, &used);
+    switch (outcome) {
+    case 0:
+        visitor->pings_unanswered = 0;
+        take_frame(visitor, &message);
+        return used;
+    case WEBSOCKET_E_FRAGMENT:
+        visitor->pings_unanswered = 0;
+        return used;
+    case WEBSOCKET_E_MORE:
+        return 0;
+    case WEBSOCKET_E_PROTOCOL:
+        visitor->realtime->gauges.closed_protocol++;
+        visitor_end(visitor, visitor->websocket.code, "");
+        return input.len;
+    default: // no memory
+        visitor_end(visitor, 1011, "out of memory");
+        return input.len;
+    }
+}
+
+void visitor_upgrade(struct visitor *visitor, const struct http_request *request,
+                     const char *protocol)
+{
+    struct realtime *realtime = visitor->realtime;
+    websocket_put_upgrade(stream_out(&visitor->stream), request, protocol);
+    stream_written(&visitor->stream);
+    websocket_init(&visitor->websocket, WEBSOCKET_SERVER, realtime->heap);
+    visitor->is_live = true;
+    visitor->messages_left = VISITOR_MESSAGES_MAX;
+    visitor->earned_ms = (uint32_t)loop_now_ms(realtime->loop);
+    realtime->visitors.live_count++;
+    realtime->gauges.upgrades++;
+    sweep_join(visitor, SWEEP_LIVE);
+}
+
+// ---- in: HTTP
+
+static void refuse(struct visitor *visitor, const struct http_fault *fault)
+{
+    struct http_problem problem = {.status = fault->status,
+                                   .detail = fault->reason,
+                                   .time_s = (int64_t)(clock_wall_ms() / 1000),
+                                   .is_closing = true};
+    http_put_problem(stream_out(&visitor->stream), &problem);
+    stream_written(&visitor->stream);
+    stream_close(&visitor->stream, 0);
+    sweep_join(visitor, SWEEP_CLOSING);
+}
+
+// One request; bytes used, 0: more are needed.
+static size_t read_request(struct visitor *visitor, struct span input)
+{
+    struct realtime *realtime = visitor->realtime;
+    struct http_request request;
+    size_t used = 0;
+    int outcome =
+        http_parse_request(&visitor->http, input, &realtime->visitors.body, &request, &used);
+    switch (outcome) {
+    case 0:
+        realtime->gauges.requests++;
+        sweep_join(visitor, SWEEP_IDLE);
+        site_answer(visitor, &request);
+        return used;
+    case HTTP_E_MORE:
+        return 0;
+    case HTTP_E_CONTINUE:
+        http_put_continue(stream_out(&visitor->stream));
+        stream_written(&visitor->stream);
+        return 0;
+    case HTTP_E_PROTOCOL:
+        refuse(visitor, visitor->http.fault);
+        return input.len;
+    default: // no memory
+        stream_close(&visitor->stream, outcome);
+        return input.len;
+    }
+}
+
+static size_t on_input(struct stream *stream, struct span input)
+{
+    struct visitor *visitor = (struct visitor *)stream;
+    size_t used = 0;
+    while (used < input.len && !stream->is_closing) {
+        struct span rest = span_of(input.ptr + used, input.len - used);
+        size_t step = visitor->is_live ? read_frame(visitor, rest) : read_request(visitor, rest);
+        if (step == 0)
+            break;
+        used += step;
+    }
+    return used;
+}
+
+// ---- life
+
+static void on_drained(struct stream *stream)
+{
+    struct visitor *visitor = (struct visitor *)stream;
+    if (visitor->sweep == SWEEP_CHOKED)
+        sweep_join(visitor, SWEEP_LIVE);
+    fanout_resume(&visitor->realtime->fanout, &visitor->subscriber);
+}
+
+static void on_closed(struct stream *stream, int fault)
+{
+    struct visitor *visitor = (struct visitor *)stream;
+    struct realtime *realtime = visitor->realtime;
+    (void)fault;
+    sweep_leave(visitor);
+    talk_end(visitor);
+    fanout_forget(&realtime->fanout, &visitor->subscriber);
+    if (visitor->is_live) {
+        websocket_deinit(&visitor->websocket);
+        realtime->visitors.live_count--;
+    }
+    realtime->visitors.count--;
+    heap_free(realtime->heap, visitor, sizeof(*visitor));
+}
+
+static const struct stream_ops ops = {
+    .on_input = on_input, .on_drained = on_drained, .on_closed = on_closed};
+
+static void turn_away(int fd)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
+                                 "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    (void)!send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+}
+
+void visitor_accept(struct realtime *realtime, int fd)
+{
+    struct visitor *visitor = NULL;
+    if (realtime->visitors.count < VISITORS_MAX)
+        visitor = heap_alloc(realtime->heap, sizeof(*visitor));
+    if (!visitor) {
+        realtime->gauges.connections_refused++;
+        turn_away(fd);
+        return;
+    }
+    size_t in_max = echo_bytes_max() ? echo_bytes_max() : HTTP_MESSAGE_BYTES_MAX;
+    size_t out_max = echo_bytes_max() ? echo_bytes_max() : VISITOR_OUT_BYTES_MAX;
+    const struct stream_limits limits = {.in_max = in_max, .out_max = out_max};
+    *visitor = (struct visitor){.realtime = realtime, .sweep = SWEEPS};
+    if (stream_accept(&visitor->stream, realtime->loop, fd, &ops, &limits) != 0) {
+        heap_free(realtime->heap, visitor, sizeof(*visitor));
+        return;
+    }
+    realtime->visitors.count++;
+    realtime->gauges.connections_accepted++;
+    sweep_join(visitor, SWEEP_ARRIVING);
+}
+
+void visitors_start(struct realtime *realtime)
+{
+    struct visitors *visitors = &realtime->visitors;
+    visitors->timer.on_due = on_due;
+    buf_init(&visitors->body, realtime->heap);
+    buf_init(&visitors->payload, realtime->heap);
+}
+
+void visitors_end_one(struct realtime *realtime, uint16_t code, const char *reason)
+{
+    struct visitors *visitors = &realtime->visitors;
+    struct visitor *visitor = visitors->sweeps[SWEEP_CHOKED].first;
+    if (!visitor)
+        visitor = visitors->sweeps[SWEEP_LIVE].first;
+    if (visitor)
+        visitor_end(visitor, code, reason);
+}
+
+void visitors_stop(struct realtime *realtime)
+{
+    struct visitors *visitors = &realtime->visitors;
+    for (int sweep = 0; sweep < SWEEPS; sweep++) {
+        while (visitors->sweeps[sweep].first)
+            stream_abort(&visitors->sweeps[sweep].first->stream, 0);
+    }
+    loop_timer_clear(realtime->loop, &visitors->timer);
+    buf_deinit(&visitors->body);
+    buf_deinit(&visitors->payload);
+}

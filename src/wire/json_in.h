@@ -47,7 +47,8 @@ void json_open(struct json_reader *reader, enum json_kind kind);
 // In the aggregate entered last: true when another element (or member) follows; else leaves it.
 bool json_next(struct json_reader *reader);
 // The name of a member; its value is next. Spans of strings borrow from the input when they have no
-// escapes, else from `scratch`, which is cleared by each call that needs it. Valid UTF-8.
+// escapes, else from `scratch`, which is cleared by each call that needs it (without memory for it
+// the reader fails). Valid UTF-8.
 struct span json_name(struct json_reader *reader, struct buf *scratch);
 struct span json_string(struct json_reader *reader, struct buf *scratch);
 // An integer without fraction or exponent, or a string that is one (as json_put_integer writes).

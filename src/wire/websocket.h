@@ -23,7 +23,7 @@ enum websocket_code {
     WEBSOCKET_CODE_NORMAL = 1000,
     WEBSOCKET_CODE_GOING_AWAY = 1001,
     WEBSOCKET_CODE_PROTOCOL = 1002,
-    WEBSOCKET_CODE_NONE = 1005, // a Close frame without one; never sent
+    WEBSOCKET_CODE_NONE = 1005, // a Close frame without one
     WEBSOCKET_CODE_NOT_UTF8 = 1007,
     WEBSOCKET_CODE_POLICY = 1008,
     WEBSOCKET_CODE_TOO_LARGE = 1009,
@@ -63,7 +63,8 @@ int websocket_parse(struct websocket *websocket, struct span input, struct buf *
 
 // Unmasked, as servers send; the bytes may be shared by any number of connections.
 void websocket_put_frame(struct buf *out, enum websocket_opcode opcode, struct span payload);
-// Reason text is cut at 123 bytes, between characters.
+// Reason text is cut at 123 bytes, between characters. WEBSOCKET_CODE_NONE: an empty Close, as the
+// answer to one.
 void websocket_put_close(struct buf *out, uint16_t code, const char *reason);
 // As clients send (the load generator).
 void websocket_put_masked(struct buf *out, enum websocket_opcode opcode, struct span payload,

@@ -120,7 +120,8 @@ static bool save_state(struct count *count, bool is_done)
 {
     if (!count->state_path)
         return true;
-    if (count->line >= count->skip) { // else the checksum up to there is not known yet
+    bool is_check_known = count->line >= count->skip;
+    if (is_check_known && (count->acked > count->state.lines || is_done)) {
         count->state.lines = count->acked;
         count->state.check = count->acked_check;
     }
@@ -295,8 +296,11 @@ static void deinit(struct count *count)
 
 static int finish(struct count *count)
 {
-    if (count->status)
+    if (count->status) {
+        if (count->is_started)
+            save_state(count, false); // so that the next attempt can tell its input
         return 1;
+    }
     end_progress();
     if (count->is_stopping) {
         show_way_on(count);

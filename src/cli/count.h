@@ -55,13 +55,15 @@ struct count {
 
     // the database
     struct stream stream;
-    bool is_connected, is_open; // is_open: the stream is not closed yet
+    bool is_open; // the stream is not closed yet
+    bool is_connected, was_connected;
     enum { ASKING_NOTHING, ASKING_INFO, ASKING_MARK } asking;
     bool is_started; // the mark is known
     bool is_forget_sent;
     struct answer_parser parser;
     struct answer_token tokens[COUNT_TOKENS_MAX];
     uint64_t lost_ms; // since when there is no connection; 0: there is
+    unsigned redials; // in vain since then
 
     // windows first .. first + count - 1 (modulo COUNT_WINDOWS), the first `sent` of them sent;
     // the one behind them is being filled when there is room

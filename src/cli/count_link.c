@@ -6,7 +6,8 @@
 #include "cli/count.h"
 #include "wire/resp.h"
 
-#define REDIAL_MS 250
+#define REDIAL_MIN_MS 20 // then twice as long each time
+#define REDIAL_MAX_MS 1000
 
 static struct count *count_of_stream(struct stream *stream)
 {
@@ -149,6 +150,7 @@ static void take_mark(struct count *count, const struct answer_token *answer)
         return;
     }
     count->asking = ASKING_NOTHING;
+    count->redials = 0;
     if (!count->is_started)
         begin(count, (uint64_t)mark);
     else if (!count->is_finishing && !pop_upto(count, (uint64_t)mark))
@@ -240,14 +242,14 @@ static size_t on_input(struct stream *stream, struct span input)
 static void on_connected(struct stream *stream)
 {
     struct count *count = count_of_stream(stream);
-    count->is_connected = true;
+    count->is_connected = count->was_connected = true;
     count->lost_ms = 0;
     count->sent = 0;
     count->is_forget_sent = false;
     count->asking = ASKING_INFO;
     memset(&count->parser, 0, sizeof count->parser);
     struct buf *out = stream_out(stream);
-    put_command(out, "INFO", "everything");
+    put_command(out, "INFO", "quipu");
     put_command(out, "GET", count->mark);
     stream_written(stream);
 }
@@ -259,7 +261,7 @@ static void on_closed(struct stream *stream, int fault)
     if (count->status || count->is_settled)
         return;
     const char *why = fault ? strerror(-fault) : "closed by the database";
-    if (!count->is_started) {
+    if (!count->was_connected) {
         count_fail(count, "cannot reach the database at %s: %s", options_text(count->options, "db"),
                    why);
         return;
@@ -268,7 +270,11 @@ static void on_closed(struct stream *stream, int fault)
         count->lost_ms = loop_now_ms(count->loop);
         fprintf(stderr, "quipu count: the connection is lost (%s); trying again\n", why);
     }
-    loop_timer_set(count->loop, &count->again, loop_now_ms(count->loop) + REDIAL_MS);
+    uint64_t delay_ms = (uint64_t)REDIAL_MIN_MS << (count->redials < 10 ? count->redials : 10);
+    count->redials++;
+    loop_timer_set(count->loop, &count->again,
+                   loop_now_ms(count->loop) +
+                       (delay_ms < REDIAL_MAX_MS ? delay_ms : REDIAL_MAX_MS));
 }
 
 void count_dial(struct count *count)

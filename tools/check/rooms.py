@@ -47,7 +47,7 @@ LIBRARIES = [
     ("stdatomic.h",       "",                        ["keyspace", "db", "os"]),
     ("pthread.h",         "pthread_",                ["keyspace", "os", "db", "script"]),
     ("llhttp.h",          "llhttp_",                 ["wire/http.c", "wire/http_head.c"]),
-    ("openssl/",          "HMAC EVP_ CRYPTO_ SHA1 OPENSSL_", ["wire/hmac.c", "wire/websocket.c"]),
+    ("openssl/",          "HMAC EVP_ CRYPTO_ SHA1 OPENSSL_", ["wire/hmac.c", "wire/websocket_upgrade.c"]),
     ("nmmintrin.h",       "",                        ["base/crc32c.c"]),
     ("lua",               "lua_ luaL_ luaopen_",     ["script"]),
     ("lauxlib.h",         "",                        ["script"]),

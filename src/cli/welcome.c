@@ -1,8 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // A first page for a newcomer: every command on it can be pasted.
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 #include "cli/ports.h"
 #include "cli/welcome.h"
+
+// How this program is called from here: relative when it lies below the working directory.
+static const char *program(char path[PATH_MAX])
+{
+    char here[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);
+    if (len <= 0)
+        return "quipu";
+    path[len] = '\0';
+    size_t here_len = getcwd(here, sizeof here) ? strlen(here) : 0;
+    bool is_below = here_len && strncmp(path, here, here_len) == 0 && path[here_len] == '/';
+    return is_below ? path + here_len + 1 : path;
+}
 
 static void print_addresses(unsigned regions_count, unsigned base)
 {
@@ -38,8 +55,9 @@ void welcome_print(unsigned regions_count, unsigned port_base, const char *direc
            port_of(port_base, last, PORT_HTTP));
     if (regions_count > 1)
         print_drill(resp, port_of(port_base, last, PORT_RESP));
-    printf("  %u  cut -d' ' -f7 access.log | quipu count --db 127.0.0.1:%u\n", 3 + (last > 0),
-           resp);
+    char path[PATH_MAX];
+    printf("  %u  yes likes | head -n 1000000 | %s count --db 127.0.0.1:%u\n", 3 + (last > 0),
+           program(path), resp);
     printf(
         "  %u  redis-cli -p %u PSUBSCRIBE 'quipu:update:*'      every change, as it is applied\n\n",
         4 + (last > 0), port_of(port_base, last, PORT_RESP));

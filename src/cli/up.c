@@ -27,7 +27,7 @@
 enum kind { KIND_DB, KIND_SERVICE, KIND_REALTIME, KINDS };
 
 struct region {
-    char name[8];
+    char name[16];
     struct part part[KINDS];
 };
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dirty queue: records whose value workers changed, each once (the DIRTY flag sees to it), from
-// many producers to the replica thread. Chunks of slots; a producer takes a slot by one fetch-add
-// and fills it. No pointer in the record, so a counter that rests costs nothing here.
+// The dirty queue: records whose value workers changed, each once (the QUEUED flag sees to it),
+// from many producers to the replica thread. Chunks of slots; a producer takes a slot by one
+// fetch-add and fills it. No pointer in the record, so a counter that rests costs nothing here.
 //
 // When no chunk can be had the queue overflows: the record is marked LOST and the consumer finds it
-// by a walk over the keyspace. Nothing is lost, it is only slower. A DIRTY record is on the queue
-// exactly once, or it is LOST, so a record that is neither can be removed.
+// by a walk over the keyspace. Nothing is lost, it is only slower. A QUEUED record is on the queue
+// exactly once, or it is LOST, so a record that is neither can be removed. DIRTY is apart from
+// that, because the replica thread may look at a record before its turn comes.
 #include <errno.h>
 #include "keyspace/private.h"
 
@@ -149,14 +150,22 @@ struct record *keyspace_drain(struct keyspace *keyspace)
         if (atomic_load(&dirty->is_overflow))
             requeue(keyspace);
     }
-    struct record *record = next_slot(keyspace);
-    if (!record) {
-        dirty->is_draining = false;
-        return NULL;
+    struct record *record;
+    while ((record = next_slot(keyspace))) {
+        // Sequentially consistent: cleared before the caller reads the value (see keyspace_add).
+        uint32_t before =
+            atomic_fetch_and(&record->state, ~(uint32_t)(RECORD_DIRTY | RECORD_QUEUED));
+        if (before & RECORD_DIRTY)
+            return record;
     }
-    // Sequentially consistent: cleared before the caller reads the value (see keyspace_add).
-    atomic_fetch_and(&record->state, ~(uint32_t)RECORD_DIRTY);
-    return record;
+    dirty->is_draining = false;
+    return NULL;
+}
+
+bool record_take_mark(struct record *record)
+{
+    // Sequentially consistent, as in keyspace_drain.
+    return (atomic_fetch_and(&record->state, ~(uint32_t)RECORD_DIRTY) & RECORD_DIRTY) != 0;
 }
 
 bool keyspace_is_clean(const struct keyspace *keyspace)
@@ -166,7 +175,7 @@ bool keyspace_is_clean(const struct keyspace *keyspace)
 
 void keyspace_mark(struct keyspace *keyspace, struct record *record)
 {
-    uint32_t before = atomic_fetch_or(&record->state, RECORD_DIRTY);
-    if (!(before & (RECORD_DIRTY | RECORD_DEAD)))
+    uint32_t before = atomic_fetch_or(&record->state, RECORD_DIRTY | RECORD_QUEUED);
+    if (!(before & (RECORD_QUEUED | RECORD_DEAD)))
         dirty_put(keyspace, record);
 }

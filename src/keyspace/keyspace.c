@@ -100,7 +100,7 @@ static bool is_far(int64_t number, int64_t max)
 static int announce(struct keyspace *keyspace, struct record *record, int64_t amount,
                     bool *out_first)
 {
-    uint32_t before = atomic_fetch_or(&record->state, RECORD_DIRTY | RECORD_LIVE);
+    uint32_t before = atomic_fetch_or(&record->state, RECORD_DIRTY | RECORD_QUEUED | RECORD_LIVE);
     if (before & RECORD_DEAD)
         return RECORD_E_DEAD; // the amount went into a record that nobody reads any more
     bool is_refused = state_type(before) == CELL_GCOUNTER && amount < 0;
@@ -108,7 +108,7 @@ static int announce(struct keyspace *keyspace, struct record *record, int64_t am
         atomic_fetch_sub(&record->value, amount);
     if (!(before & RECORD_LIVE))
         atomic_fetch_add_explicit(&keyspace->keys_count, 1, memory_order_relaxed);
-    if (!(before & RECORD_DIRTY))
+    if (!(before & RECORD_QUEUED))
         *out_first = dirty_put(keyspace, record);
     return is_refused ? RECORD_E_TYPE : 0;
 }

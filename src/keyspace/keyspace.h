@@ -55,13 +55,14 @@ struct record *keyspace_obtain(struct keyspace *keyspace, const struct address *
                                uint64_t hash, enum cell_type type);
 
 enum {
-    RECORD_LIVE = 1u << 0,  // exists for clients
-    RECORD_DIRTY = 1u << 1, // on the dirty queue
-    RECORD_DEAD = 1u << 2,  // removed from the table; only ever set once
-    RECORD_WIDE = 1u << 3,  // cells are in a unit of their own (replica thread only)
-    RECORD_RANGE = 1u << 4, // the exact value does not fit 64 bits
-    RECORD_LOST = 1u << 6,  // dirty, but not on the queue: there was no memory for it
-    RECORD_NEAR = 1u << 5,  // this origin's total is far out: adds take the exact way
+    RECORD_LIVE = 1u << 0,   // exists for clients
+    RECORD_DIRTY = 1u << 1,  // workers added since the replica thread last looked
+    RECORD_DEAD = 1u << 2,   // removed from the table; only ever set once
+    RECORD_WIDE = 1u << 3,   // cells are in a unit of their own (replica thread only)
+    RECORD_RANGE = 1u << 4,  // the exact value does not fit 64 bits
+    RECORD_NEAR = 1u << 5,   // this origin's total is far out: adds take the exact way
+    RECORD_LOST = 1u << 6,   // dirty, but not on the queue: there was no memory for it
+    RECORD_QUEUED = 1u << 7, // on the dirty queue, or LOST
 };
 uint32_t record_flags(const struct record *record);
 enum cell_type record_type(const struct record *record);
@@ -100,6 +101,10 @@ uint64_t keyspace_scan(const struct keyspace *keyspace, uint64_t cursor, unsigne
 
 // The next dirty record with its mark cleared, or NULL: the queue is empty. It prefetches ahead.
 struct record *keyspace_drain(struct keyspace *keyspace);
+// Takes the mark off between drains: true if workers have added, and what they added is in the
+// value that is read from now on. The record stays on the queue; a drain passes over it unless it
+// is marked again.
+bool record_take_mark(struct record *record);
 bool keyspace_is_clean(const struct keyspace *keyspace); // nothing waits for a drain (a hint)
 // Puts the record on the dirty queue if it is not (for changes that do not come from workers).
 void keyspace_mark(struct keyspace *keyspace, struct record *record);
@@ -126,7 +131,8 @@ void record_small_put(struct record *record, uint16_t origin, struct record_cell
 // after.
 int64_t record_shift(struct record *record, int64_t difference);
 int64_t record_value_now(const struct record *record); // sequentially consistent
-// Sets and clears flags and the type; keeps keyspace_keys_count right. Returns the flags before.
+// Sets and clears flags and the type; keeps keyspace_keys_count right. LIVE is not cleared while
+// the record is DIRTY: then it is the workers' mark. Returns the flags before.
 uint32_t record_mark(struct keyspace *keyspace, struct record *record, uint32_t set, uint32_t clear,
                      enum cell_type type);
 // Takes the record out of the table if it is neither dirty nor live and its value equals

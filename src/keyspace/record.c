@@ -275,7 +275,9 @@ uint32_t record_mark(struct keyspace *keyspace, struct record *record, uint32_t 
 {
     uint32_t before = atomic_load(&record->state), after;
     do {
-        after = (before & ~(clear | STATE_TYPE_MASK)) | set | (uint32_t)type << STATE_TYPE_SHIFT;
+        uint32_t kept = before & RECORD_DIRTY ? before & RECORD_LIVE : 0;
+        after =
+            (before & ~(clear | STATE_TYPE_MASK)) | kept | set | (uint32_t)type << STATE_TYPE_SHIFT;
     } while (!atomic_compare_exchange_weak(&record->state, &before, after));
     if (state_kind(before) == UNIT_KEY && (before ^ after) & RECORD_LIVE)
         atomic_fetch_add_explicit(&keyspace->keys_count, after & RECORD_LIVE ? 1 : (uint64_t)-1,

@@ -262,7 +262,7 @@ static bool kill(struct record *record, int64_t expected)
         return false;
     uint32_t state = atomic_load(&record->state);
     do {
-        if (state & (RECORD_DIRTY | RECORD_LIVE | RECORD_DEAD))
+        if (state & (RECORD_DIRTY | RECORD_QUEUED | RECORD_LIVE | RECORD_DEAD))
             return false;
     } while (!atomic_compare_exchange_weak(&record->state, &state, state | RECORD_DEAD));
     return true;

@@ -155,11 +155,7 @@ int cells_settle(struct replica *replica, struct record *record, struct view bef
     uint32_t set = (after.is_live ? RECORD_LIVE : 0) | (after.is_out_of_range ? RECORD_RANGE : 0);
     uint32_t clear = (RECORD_LIVE | RECORD_RANGE) & ~set;
     enum cell_type type = after.is_live ? after.type : record_type(record);
-    uint32_t flags = record_mark(replica->keyspace, record, set, clear, type);
-    // A worker may have added since the cells were read; it marked the record live with its DIRTY
-    // mark, which is not ours to take back.
-    if (!after.is_live && (flags & RECORD_DIRTY))
-        record_mark(replica->keyspace, record, RECORD_LIVE, 0, type);
+    record_mark(replica->keyspace, record, set, clear, type);
     int64_t difference = (int64_t)((uint64_t)after.value - (uint64_t)before.value);
     int64_t value = record_shift(record, difference);
     int64_t previous = (int64_t)((uint64_t)value - (uint64_t)difference);

@@ -16,10 +16,16 @@ static bool is_live(const struct record *record)
     return (record_flags(record) & RECORD_LIVE) != 0;
 }
 
+// Takes in what workers have added to the record up to now.
+static int catch_up(struct replica *replica, struct record *record)
+{
+    return record_take_mark(record) ? cells_absorb(replica, record) : 0;
+}
+
 // An observed reset of one record's own cells. Changed nothing when nothing is live there.
 static int reset_record(struct replica *replica, struct record *record, enum change_op op)
 {
-    int fault = cells_absorb(replica, record);
+    int fault = catch_up(replica, record);
     if (fault)
         return fault;
     struct view before = cells_view(replica, record);
@@ -104,7 +110,7 @@ int replica_add(struct replica *replica, struct span key, int64_t amount, int64_
         return -ENOMEM;
     if (is_refused_add(record, amount))
         return CHANGE_E_TYPE;
-    int fault = cells_absorb(replica, record);
+    int fault = catch_up(replica, record);
     if (fault)
         return fault;
     struct view before = cells_view(replica, record);
@@ -137,7 +143,7 @@ int replica_set(struct replica *replica, struct span key, int64_t value)
         return -ENOMEM;
     if (is_live(record) && record_type(record) != CELL_COUNTER)
         return CHANGE_E_TYPE;
-    int fault = cells_absorb(replica, record);
+    int fault = catch_up(replica, record);
     if (fault)
         return fault;
     struct view before = cells_view(replica, record);

@@ -24,6 +24,8 @@ static void drop_record(struct replica *replica, struct record *record)
     if (keyspace_remove(replica->keyspace, record, record_value(record))) {
         note_take(replica, record, &note);
         replica->counts.collected++;
+    } else {
+        replica->sweep_left++; // in use, or still on the dirty queue
     }
 }
 
@@ -42,6 +44,8 @@ static void sweep_visit(void *ctx, struct record *record)
             unit_init(unit, replica->heap);
             if (record_store(replica->keyspace, record, &moved))
                 *unit = moved;
+            else
+                unit_deinit(&moved);
             unit = record_unit(record);
         }
         is_bare = unit && unit->count == 0;

@@ -114,7 +114,10 @@ static void walk_part(struct replica *replica, uint32_t index)
     struct buf *out = &replica->effects.bytes;
     struct walk_part part = {replica, link, 0};
     size_t mark = effects_open_send(&replica->effects);
-    struct peer_feed head = {.is_walk = true, .from = link->walk_from, .upto = link->walk_upto};
+    struct peer_feed head = {.is_walk = true,
+                             .number = link->rounds_sent + 1,
+                             .from = link->walk_from,
+                             .upto = link->walk_upto};
     size_t frame = peer_open_feed(out, &head, &replica->origins);
     size_t flags_at = frame + PEER_HEAD_BYTES;
     unsigned step = replica->scan_step, scanned = 0;
@@ -144,7 +147,10 @@ static bool order_round(struct replica *replica, uint32_t index)
     if (link->cursor + 1 < keyspace_change_oldest(replica->keyspace))
         return false;
     size_t mark = effects_open_send(&replica->effects);
-    struct peer_feed head = {.is_final = true, .from = link->sent, .upto = replica->durable};
+    struct peer_feed head = {.is_final = true,
+                             .number = link->rounds_sent + 1,
+                             .from = link->sent,
+                             .upto = replica->durable};
     size_t frame = peer_open_feed(out, &head, &replica->origins);
     unsigned units = 0;
     for (uint64_t change = keyspace_change_skip(replica->keyspace, link->cursor + 1);

@@ -145,18 +145,26 @@ int join_units(struct replica *replica, struct span units, const struct origin_m
     return outcome;
 }
 
+// A round out of turn, or one from a sender that takes us for further than we are, is not joined: a
+// part that is missing before it would be vouched for by its `upto`.
+static bool is_in_turn(const struct replica *replica, const struct link *link,
+                       const struct peer_feed *feed)
+{
+    return feed->number == link->rounds_done + 1 &&
+           (!feed->is_final || vector_is_covering(&replica->vector, &feed->from));
+}
+
 static int join_round(struct replica *replica, struct staged *staged)
 {
     struct link *link = &replica->node.links[staged->link];
     struct peer_feed feed;
-    if (peer_parse_feed(staged->body, &replica->origins, &feed))
+    if (peer_parse_feed(staged->body, &replica->origins, &feed) ||
+        !is_in_turn(replica, link, &feed))
         return UNIT_E_MALFORMED;
     int outcome = join_units(replica, feed.units, &feed.dictionary, &replica->vector);
     if (outcome)
         return outcome;
     if (feed.is_final) {
-        if (!vector_is_covering(&replica->vector, &feed.from))
-            return UNIT_E_MALFORMED;
         feed.upto.sequence[replica->self] = 0; // nobody tells us what we wrote
         if (vector_join(&replica->vector, &feed.upto))
             replica->is_frame_needed = true;
@@ -179,11 +187,9 @@ int join_all(struct replica *replica)
         if (link->state == LINK_RUNNING && link->boot == staged->sent_at)
             outcome = join_round(replica, staged);
         if (outcome > 0) {
-            // Malformed, or from a sender that takes us for further than we are: what was joined
-            // stays (cells are true wherever they come from), V does not move, the link starts
-            // anew.
+            // Malformed or out of turn: V does not move, the link starts anew. What was joined of
+            // it stays: cells are true wherever they come from.
             replica->counts.rounds_refused++;
-            replica->node.links[staged->link].rounds_refused++;
             effects_put_text(&replica->effects, EFFECT_LOG, staged->link,
                              "a round that cannot be joined: link closed");
             effects_put(&replica->effects, EFFECT_CLOSE, staged->link);

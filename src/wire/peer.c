@@ -140,6 +140,7 @@ int peer_parse_feed(struct span body, struct origins *origins, struct peer_feed 
     uint8_t flags = reader_u8(&reader);
     out->is_final = flags & 1;
     out->is_walk = flags & 2;
+    out->number = reader_varint(&reader);
     uint64_t count = reader_varint(&reader);
     if (reader.failed || count > LIMIT_ORIGINS)
         return PEER_E_PROTOCOL;
@@ -270,6 +271,7 @@ size_t peer_open_feed(struct buf *out, const struct peer_feed *feed, const struc
 {
     size_t mark = open_frame(out, PEER_FEED);
     buf_put_byte(out, (uint8_t)(feed->is_final | feed->is_walk << 1));
+    bytes_put_varint(out, feed->number);
     bytes_put_varint(out, origins->count);
     for (uint16_t i = 0; i < origins->count; i++)
         buf_put(out, span_of(origins->list[i].bytes, 16));

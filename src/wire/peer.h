@@ -93,6 +93,7 @@ struct peer_member {
 struct peer_feed {
     bool is_final;
     bool is_walk;
+    uint64_t number; // 1, 2, 3 ... on its link: a part of a walk that is missing must be noticed
     struct vector from, upto;
     struct origin_map dictionary; // written number -> local origin
     struct span units;

@@ -302,6 +302,7 @@ static void take_refusal(struct node *node, uint32_t index, const struct peer_we
     if (welcome->status == PEER_REFUSED_SELF) {
         peer->is_self = true;
         link_close(node, index, effects);
+        question_self_found(node, effects);
         return;
     }
     if (welcome->status == PEER_REFUSED_DUPLICATE && node->state == NODE_ASKING) {

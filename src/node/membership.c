@@ -183,6 +183,8 @@ void membership_message(struct node *node, uint32_t link, struct span body, stru
         want_everywhere(node);
     if (is_news || node->is_members_changed)
         effects_put(effects, EFFECT_COMMIT, 0);
+    if (node->links[link].is_dialed && node->links[link].member >= 0)
+        question_listed(node, (uint16_t)node->links[link].member, effects);
 }
 
 static uint32_t without(uint32_t bits, uint16_t index, uint16_t last)

@@ -65,7 +65,7 @@ struct link {
     struct incarnation incarnation;                       // of the other end, as it says ...
     char name[NODE_TEXT_BYTES], address[NODE_TEXT_BYTES]; // ... with these; "": not said yet
     // in: feed received
-    uint64_t rounds_staged, rounds_done, rounds_acked, rounds_refused;
+    uint64_t rounds_staged, rounds_done, rounds_acked;
     uint64_t acked_ms;
     // out: feed sent; replica's feed builder keeps these
     uint64_t rounds_sent, rounds_heard;
@@ -124,6 +124,7 @@ enum node_state { NODE_NEW, NODE_ASKING, NODE_SERVING, NODE_REFUSED };
 
 struct node {
     enum node_state state;
+    bool is_fresh; // the driver: this incarnation is of this start, nobody can have seen it
     bool must_renew;
     bool is_cut_all;
     uint64_t now_ms, started_ms;

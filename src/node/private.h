@@ -59,5 +59,8 @@ void stability_update(struct node *node);
 // question.c
 void question_start(struct node *node, struct effects *effects);
 void question_refused_former(struct node *node, uint64_t end, struct effects *effects);
+// WELCOME says how far the member has seen us, MEMBERS after it whom it knows.
 void question_answered(struct node *node, uint16_t member, uint64_t held, struct effects *effects);
+void question_listed(struct node *node, uint16_t member, struct effects *effects);
+void question_self_found(struct node *node, struct effects *effects); // a peer is we ourselves
 void question_tick(struct node *node, struct effects *effects);

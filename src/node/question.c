@@ -4,12 +4,21 @@
 // tell, the node may have written past them. So before the first write every member is asked how
 // far it has seen this incarnation. All answered and none is above: go on. One above, or one silent
 // within start_wait: a new random incarnation, the old one stays as a foreign origin.
+//
+// A directory that is too old may know too few members, or none. So every configured peer is asked
+// too, and an answer is complete only with the answerer's own list of members: who is new in it is
+// asked as well. Nobody outside that closure can have got a change of ours, for cells flow to a
+// member only once every other member knows it durably.
 #include "node/private.h"
 
 static bool is_all_answered(const struct node *node)
 {
     for (uint16_t i = 0; i < node->members_count; i++) {
         if (!node->members[i].is_former && !(node->answered & 1u << i))
+            return false;
+    }
+    for (uint16_t i = 0; i < node->peers_count; i++) {
+        if (!node->peers[i].is_self && !node->peers[i].is_known)
             return false;
     }
     return true;
@@ -31,7 +40,7 @@ void question_start(struct node *node, struct effects *effects)
     node->state = NODE_ASKING;
     for (uint16_t i = 0; i < node->members_count; i++)
         node->members[i].heard_ms = node->now_ms;
-    if (node->must_renew || is_all_answered(node))
+    if (node->must_renew || node->is_fresh || is_all_answered(node))
         decide(node, node->must_renew, effects);
 }
 
@@ -39,7 +48,6 @@ void question_answered(struct node *node, uint16_t member, uint64_t held, struct
 {
     if (node->state != NODE_ASKING)
         return;
-    node->answered |= 1u << member;
     if (held > node->seen->sequence[node->self] && !node->must_renew) {
         node->must_renew = true;
         effects_put_text(effects, EFFECT_LOG, 0,
@@ -49,7 +57,20 @@ void question_answered(struct node *node, uint16_t member, uint64_t held, struct
                          node->members[member].name, (unsigned long long)held,
                          (unsigned long long)node->seen->sequence[node->self]);
     }
+}
+
+void question_listed(struct node *node, uint16_t member, struct effects *effects)
+{
+    if (node->state != NODE_ASKING)
+        return;
+    node->answered |= 1u << member;
     if (is_all_answered(node))
+        decide(node, node->must_renew, effects);
+}
+
+void question_self_found(struct node *node, struct effects *effects)
+{
+    if (node->state == NODE_ASKING && is_all_answered(node))
         decide(node, node->must_renew, effects);
 }
 
@@ -70,16 +91,25 @@ void question_refused_former(struct node *node, uint64_t end, struct effects *ef
                      node->name);
 }
 
+static void log_silent(struct node *node, const char *name, struct effects *effects)
+{
+    effects_put_text(effects, EFFECT_LOG, 0,
+                     "%s did not answer within %llu ms at this start: going on under a new "
+                     "incarnation",
+                     name, (unsigned long long)node->start_wait_ms);
+}
+
 void question_tick(struct node *node, struct effects *effects)
 {
     if (node->state != NODE_ASKING || node->now_ms < node->started_ms + node->start_wait_ms)
         return;
     for (uint16_t i = 0; i < node->members_count; i++) {
         if (!node->members[i].is_former && !(node->answered & 1u << i))
-            effects_put_text(effects, EFFECT_LOG, 0,
-                             "%s did not answer within %llu ms at this start: going on under a new "
-                             "incarnation",
-                             node->members[i].name, (unsigned long long)node->start_wait_ms);
+            log_silent(node, node->members[i].name, effects);
+    }
+    for (uint16_t i = 0; i < node->peers_count; i++) {
+        if (!node->peers[i].is_self && !node->peers[i].is_known)
+            log_silent(node, node->peers[i].address, effects);
     }
     decide(node, true, effects);
 }

@@ -76,7 +76,7 @@ static int settle_identity(struct replica *replica, const struct replica_options
         return 0;
     if (origins_obtain(&replica->origins, &options->fresh, &replica->self))
         return REPLICA_E_FULL;
-    replica->is_frame_needed = true;
+    replica->is_frame_needed = replica->node.is_fresh = true;
     if (before == ORIGIN_NONE)
         return 0;
     struct span name = span_text(replica->node.name);

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// What must hold: after every commit, at every node, each unit shows exactly the ghost's value (O1)
+// and whatever the vector claims is reflected (O2, the token rule). At the end: nothing
+// acknowledged is missing anywhere, all nodes show the same, and nothing dead is left.
+#include "sim/world.h"
+
+static void check_values(struct world *world, unsigned node)
+{
+    struct sim_node *self = &world->node[node];
+    for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
+        const struct record *record = workload_record(self->replica, unit);
+        bool is_live = record && (record_flags(record) & RECORD_LIVE);
+        int64_t value = is_live ? record_value(record) : 0;
+        struct ghost_view must = ghost_view(&world->log, &self->ghost, unit);
+        if (value == must.value && is_live == must.is_live)
+            continue;
+        struct address address = workload_address(unit);
+        struct span name = address.sub.len ? address.sub : address.key;
+        world_violate(world, "value: %s shows %.*s = %lld (%s), must be %lld (%s)", self->name,
+                      (int)name.len, (const char *)name.ptr, (long long)value,
+                      is_live ? "there" : "not there", (long long)must.value,
+                      must.is_live ? "there" : "not there");
+        return;
+    }
+}
+
+static uint64_t claimed(const struct sim_node *self, const struct incarnation *incarnation)
+{
+    uint16_t origin = origins_find(replica_origins(self->replica), incarnation);
+    return origin == ORIGIN_NONE ? 0 : replica_vector(self->replica)->sequence[origin];
+}
+
+// O2, and with `is_end` that everything that must survive is here.
+static void check_seen(struct world *world, unsigned node, bool is_end)
+{
+    struct sim_node *self = &world->node[node];
+    uint64_t vector[GHOST_INCARNATIONS];
+    for (uint8_t i = 0; i < world->log.incarnations_count; i++)
+        vector[i] = claimed(self, &world->log.incarnations[i]);
+    for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
+        const struct ghost_unit *list = &world->log.unit[unit];
+        for (size_t i = 0; i < list->count; i++) {
+            const struct ghost_entry *entry = &list->list[i];
+            if (entry->is_lost ||
+                entry->sequence <= self->ghost.mark[unit][entry->incarnation].seen)
+                continue;
+            if (entry->sequence <= vector[entry->incarnation])
+                world_violate(world, "token rule: %s claims incarnation %d up to %llu without %llu",
+                              self->name, entry->incarnation,
+                              (unsigned long long)vector[entry->incarnation],
+                              (unsigned long long)entry->sequence);
+            else if (is_end && entry->is_acked && !entry->is_optional)
+                world_violate(world, "lost: %s never got %llu of incarnation %d", self->name,
+                              (unsigned long long)entry->sequence, entry->incarnation);
+        }
+    }
+}
+
+void checker_node(struct world *world, unsigned node)
+{
+    if (world->violation[0])
+        return;
+    check_values(world, node);
+    check_seen(world, node, false);
+}
+
+bool checker_is_even(struct world *world)
+{
+    for (unsigned node = 0; node < world->nodes_count; node++) {
+        const struct sim_node *self = &world->node[node], *first = &world->node[0];
+        if (!self->replica || !replica_is_serving(self->replica) ||
+            !keyspace_is_clean(replica_keyspace(self->replica)))
+            return false;
+        for (uint8_t i = 0; i < world->log.incarnations_count; i++) {
+            const struct incarnation *incarnation = &world->log.incarnations[i];
+            if (claimed(self, incarnation) != claimed(first, incarnation))
+                return false;
+        }
+    }
+    return true;
+}
+
+static void count_records(void *ctx, struct record *record)
+{
+    uint64_t *left = ctx;
+    *left += !(record_flags(record) & RECORD_LIVE);
+}
+
+static bool has_former_members(const struct node *brain)
+{
+    for (uint16_t i = 0; i < brain->members_count; i++) {
+        if (brain->members[i].is_former)
+            return true;
+    }
+    return false;
+}
+
+bool checker_is_collected(struct world *world)
+{
+    for (unsigned node = 0; node < world->nodes_count; node++) {
+        struct replica *replica = world->node[node].replica;
+        uint64_t left = 0, cursor = 0;
+        if (!replica || has_former_members(replica_node(replica)))
+            continue;
+        do {
+            cursor = keyspace_scan(replica_keyspace(replica), cursor, 1000, count_records, &left);
+        } while (cursor);
+        if (left)
+            return false;
+    }
+    return true;
+}
+
+void checker_end(struct world *world)
+{
+    if (world->violation[0])
+        return;
+    uint64_t digest = replica_digest(world->node[0].replica);
+    for (unsigned node = 0; node < world->nodes_count && !world->violation[0]; node++) {
+        checker_node(world, node);
+        if (!world->violation[0])
+            check_seen(world, node, true);
+        if (!world->violation[0] && replica_digest(world->node[node].replica) != digest)
+            world_violate(world, "digest: %s differs from %s", world->node[node].name,
+                          world->node[0].name);
+    }
+}

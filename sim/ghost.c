@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plain sums over plain lists: slow, obvious, and independent of the code it judges.
+#include <stdlib.h>
+#include "sim/ghost.h"
+
+void ghost_log_deinit(struct ghost_log *log)
+{
+    for (unsigned unit = 0; unit < GHOST_UNITS; unit++)
+        free(log->unit[unit].list);
+    *log = (struct ghost_log){0};
+}
+
+uint8_t ghost_incarnation(struct ghost_log *log, const struct incarnation *incarnation)
+{
+    for (uint8_t i = 0; i < log->incarnations_count; i++) {
+        if (incarnation_is_equal(&log->incarnations[i], incarnation))
+            return i;
+    }
+    if (log->incarnations_count == GHOST_INCARNATIONS)
+        abort(); // the world stops faults that renew identities long before
+    log->incarnations[log->incarnations_count] = *incarnation;
+    return log->incarnations_count++;
+}
+
+void ghost_log_put(struct ghost_log *log, unsigned unit, struct ghost_entry entry)
+{
+    struct ghost_unit *list = &log->unit[unit];
+    if (list->count == list->cap) {
+        list->cap = list->cap ? list->cap * 2 : 64;
+        list->list = realloc(list->list, list->cap * sizeof *list->list);
+        if (!list->list)
+            abort();
+    }
+    list->list[list->count++] = entry;
+}
+
+// Of concurrent SETs the later stamp is shown, then the larger incarnation.
+static bool is_base_shown(const struct ghost_log *log, const struct ghost_entry *a,
+                          const struct ghost_entry *b)
+{
+    if (!b || a->stamp != b->stamp)
+        return !b || a->stamp > b->stamp;
+    return incarnation_compare(&log->incarnations[a->incarnation],
+                               &log->incarnations[b->incarnation]) > 0;
+}
+
+static struct ghost_view view_of_unit(const struct ghost_log *log, const struct ghost *ghost,
+                                      unsigned unit)
+{
+    const struct ghost_unit *list = &log->unit[unit];
+    const struct ghost_entry *base = NULL;
+    struct ghost_view view = {ghost->is_pending[unit], ghost->pending[unit]};
+    for (size_t i = 0; i < list->count; i++) {
+        const struct ghost_entry *entry = &list->list[i];
+        const struct ghost_mark *mark = &ghost->mark[unit][entry->incarnation];
+        if (entry->is_lost || entry->sequence > mark->seen || entry->sequence <= mark->cut)
+            continue;
+        view.is_live = true;
+        if (!entry->is_set)
+            view.value += entry->amount;
+        else if (is_base_shown(log, entry, base))
+            base = entry;
+    }
+    if (base)
+        view.value += base->amount;
+    return view;
+}
+
+struct ghost_view ghost_view(const struct ghost_log *log, const struct ghost *ghost, unsigned unit)
+{
+    struct ghost_view view = view_of_unit(log, ghost, unit);
+    if (unit > GHOST_SET)
+        view.value = view.is_live;
+    for (unsigned i = GHOST_SET + 1; unit == GHOST_SET && i < GHOST_UNITS; i++) {
+        struct ghost_view member = view_of_unit(log, ghost, i);
+        view.value += member.is_live;
+        view.is_live |= member.is_live;
+    }
+    return view;
+}
+
+void ghost_reset(struct ghost *ghost, unsigned unit)
+{
+    for (uint8_t i = 0; i < GHOST_INCARNATIONS; i++)
+        ghost_cut(ghost, unit, i, ghost->mark[unit][i].seen);
+}
+
+void ghost_learn(struct ghost *self, const struct ghost *sender, unsigned unit, uint8_t incarnation)
+{
+    struct ghost_mark *mark = &self->mark[unit][incarnation];
+    const struct ghost_mark *other = &sender->mark[unit][incarnation];
+    if (other->seen > mark->seen)
+        mark->seen = other->seen;
+    ghost_cut(self, unit, incarnation, other->cut);
+}
+
+// What is cut here counts as seen: were the operations to come later, they would be dead on
+// arrival.
+void ghost_cut(struct ghost *self, unsigned unit, uint8_t incarnation, uint64_t upto)
+{
+    struct ghost_mark *mark = &self->mark[unit][incarnation];
+    if (upto > mark->cut)
+        mark->cut = upto;
+    if (upto > mark->seen)
+        mark->seen = upto;
+}

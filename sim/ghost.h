@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The oracle: it remembers every operation and, for every node, which of them that node must show.
+// It knows nothing of lives, cuts or joins: for each unit and incarnation a node has `seen`
+// operations up to one sequence, and resets it knows have `cut` them up to another; what it shows
+// follows from those in between. What a node learns is copied from the sender's ghost beside the
+// real message, for the cells that are in it.
+#pragma once
+#include "crdt/origin.h"
+
+#define GHOST_COUNTERS     6 // counters, each a key
+#define GHOST_SET          6 // the key of a set; its members follow
+#define GHOST_MEMBERS      4
+#define GHOST_UNITS        (GHOST_SET + 1 + GHOST_MEMBERS)
+#define GHOST_INCARNATIONS 48
+
+struct ghost_mark {
+    uint64_t seen, cut;
+};
+
+struct ghost { // of one node
+    struct ghost_mark mark[GHOST_UNITS][GHOST_INCARNATIONS];
+    int64_t pending[GHOST_UNITS]; // added by workers since the last commit
+    bool is_pending[GHOST_UNITS];
+};
+
+struct ghost_entry {
+    uint8_t incarnation;
+    bool is_set;      // SET: `amount` is a base; else an amount added
+    bool is_acked;    // was durable where it was made
+    bool is_lost;     // never was, and its maker is gone: its sequence may be used again
+    bool is_optional; // was durable, but an older disk took the only copy along
+    uint64_t sequence;
+    uint64_t stamp; // of a SET
+    int64_t amount;
+};
+
+struct ghost_log {
+    struct ghost_unit {
+        struct ghost_entry *list;
+        size_t count, cap;
+    } unit[GHOST_UNITS];
+    struct incarnation incarnations[GHOST_INCARNATIONS];
+    uint8_t incarnations_count;
+};
+
+void ghost_log_deinit(struct ghost_log *log);
+uint8_t ghost_incarnation(struct ghost_log *log, const struct incarnation *incarnation);
+void ghost_log_put(struct ghost_log *log, unsigned unit, struct ghost_entry entry);
+
+struct ghost_view {
+    bool is_live;
+    int64_t value;
+};
+// What a node with this ghost must show under the unit's address.
+struct ghost_view ghost_view(const struct ghost_log *log, const struct ghost *ghost, unsigned unit);
+// An observed reset: everything seen is cut.
+void ghost_reset(struct ghost *ghost, unsigned unit);
+// The receiver gets one incarnation's cell from the sender, with all it says of that incarnation.
+void ghost_learn(struct ghost *self, const struct ghost *sender, unsigned unit,
+                 uint8_t incarnation);
+// ... and one entry of a reset record in it.
+void ghost_cut(struct ghost *self, unsigned unit, uint8_t incarnation, uint64_t upto);

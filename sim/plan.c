@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a seed draws. Each run has only some of the faults, at rates of its own, and sizes that are
+// small enough for every boundary to be met: a run with everything at once explores little.
+#include <stdio.h>
+#include "sim/world.h"
+
+const char *const fault_names[FAULTS_COUNT] = {
+    [FAULT_KILL] = "kill",
+    [FAULT_POWER] = "power",
+    [FAULT_POWER_SILENT] = "power-silent",
+    [FAULT_KILL_COMMIT] = "kill-in-commit",
+    [FAULT_DISK] = "disk",
+    [FAULT_MEMORY] = "memory",
+    [FAULT_RESTORE] = "restore",
+    [FAULT_WIPE] = "wipe",
+    [FAULT_RENEW] = "renew",
+    [FAULT_PAUSE] = "pause",
+    [FAULT_CUT] = "cut",
+    [FAULT_CUT_ONE_WAY] = "cut-one-way",
+    [FAULT_ISOLATE] = "isolate",
+    [FAULT_HEAL] = "heal",
+    [FAULT_HEAL_ALL] = "heal-all",
+    [FAULT_RESET] = "reset",
+    [FAULT_CLOCK] = "clock",
+    [FAULT_DRILL] = "drill",
+};
+
+static uint64_t pick(struct prng *prng, const uint64_t *choices, unsigned count)
+{
+    return choices[prng_below(prng, count)];
+}
+
+#define PICK(prng, ...)                                                                            \
+    pick(prng, (const uint64_t[]){__VA_ARGS__},                                                    \
+         sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+
+static bool is_healing(enum fault fault)
+{
+    return fault == FAULT_HEAL || fault == FAULT_HEAL_ALL;
+}
+
+// A restart that renews the identity ends collection in this build for good (the old incarnation
+// is not sealed), so half of the runs have none: there a start waits for everybody's answer.
+static bool is_renewing(enum fault fault)
+{
+    return fault == FAULT_RESTORE || fault == FAULT_WIPE || fault == FAULT_RENEW;
+}
+
+static void draw_faults(struct plan *plan, struct prng *prng, bool is_renewal_allowed)
+{
+    plan->weights_sum = 0;
+    for (unsigned fault = 0; fault < FAULTS_COUNT; fault++) {
+        unsigned weight = (unsigned)PICK(prng, 0, 0, 1, 2, 4);
+        if (is_healing(fault))
+            weight += 3;
+        if (is_renewing(fault))
+            weight = is_renewal_allowed ? weight / 2 : 0;
+        plan->weight[fault] = weight;
+        plan->weights_sum += weight;
+    }
+}
+
+void plan_draw(struct plan *plan, struct prng *prng)
+{
+    *plan = (struct plan){.nodes_count = (unsigned)PICK(prng, 2, 2, 3, 3, 4),
+                          .joiners_count = (unsigned)PICK(prng, 0, 0, 1),
+                          .commit_ms = PICK(prng, 1, 10, 10, 100),
+                          .delay_ms = PICK(prng, 1, 5, 40),
+                          .slow_per_mille = (unsigned)PICK(prng, 0, 30, 200),
+                          .lossy_per_mille = (unsigned)PICK(prng, 0, 0, 3, 20),
+                          .silence_ms = PICK(prng, 4000, 8000),
+                          .round_bytes = PICK(prng, 1, 60, 200, 1 << 20),
+                          .scan_step = (unsigned)PICK(prng, 1, 1, 4, 64),
+                          .segment_bytes = PICK(prng, 4096, 16384, 65536),
+                          .snapshot_after_bytes = PICK(prng, 2000, 20000, 100000),
+                          .op_ms = PICK(prng, 2, 10, 50, 200),
+                          .fault_ms = PICK(prng, 100, 400, 1500),
+                          .reset_per_mille = (unsigned)PICK(prng, 0, 20, 80, 200),
+                          .set_per_mille = (unsigned)PICK(prng, 0, 10, 60),
+                          .member_per_mille = (unsigned)PICK(prng, 0, 20, 100)};
+    bool is_renewal_allowed = prng_below(prng, 2);
+    plan->start_wait_ms = is_renewal_allowed ? PICK(prng, 500, 2000) : WORLD_NEVER / 4;
+    draw_faults(plan, prng, is_renewal_allowed);
+}
+
+void plan_print(const struct plan *plan)
+{
+    printf("nodes %u, joiners %u, commit %llu ms, delay %llu ms, slow %u, lossy %u, start-wait %s, "
+           "round %zu B, step %u, segment %llu B, snapshot %llu B, operation %llu ms, fault %llu "
+           "ms, reset %u, set %u, member %u\nfaults:",
+           plan->nodes_count, plan->joiners_count, (unsigned long long)plan->commit_ms,
+           (unsigned long long)plan->delay_ms, plan->slow_per_mille, plan->lossy_per_mille,
+           plan->start_wait_ms > 1000000 ? "forever" : "short", plan->round_bytes, plan->scan_step,
+           (unsigned long long)plan->segment_bytes, (unsigned long long)plan->snapshot_after_bytes,
+           (unsigned long long)plan->op_ms, (unsigned long long)plan->fault_ms,
+           plan->reset_per_mille, plan->set_per_mille, plan->member_per_mille);
+    for (unsigned fault = 0; fault < FAULTS_COUNT; fault++) {
+        if (plan->weight[fault])
+            printf(" %s %u", fault_names[fault], plan->weight[fault]);
+    }
+    printf("\n");
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulated world: nodes (real replicas over simulated disks), connections with delays, cuts
+// and faults, one clock, one seed. Everything random comes from `prng`; every event is folded into
+// `trace`, so the same seed gives the same hash.
+#pragma once
+#include "base/prng.h"
+#include "replica/change.h"
+#include "sim/disk.h"
+#include "sim/ghost.h"
+#include "sim/heap.h"
+
+#define WORLD_NODES_MAX 5
+#define WORLD_CONNS_MAX 256
+#define WORLD_KEEP_MAX  4 // older disks of a node, to be restored
+#define WORLD_NEVER     UINT64_MAX
+
+struct world_options {
+    uint64_t seed;
+    uint64_t steps;
+    bool is_verbose; // a readable trace on stdout
+};
+
+enum fault {
+    FAULT_KILL,         // the process dies; the page cache stays
+    FAULT_POWER,        // the machine dies, and its peers are told by the network
+    FAULT_POWER_SILENT, // ... or are not
+    FAULT_KILL_COMMIT,  // in the middle of a commit, before it is durable
+    FAULT_DISK,         // writes and syncs fail
+    FAULT_MEMORY,       // an allocation fails
+    FAULT_RESTORE,      // the next start finds an older disk
+    FAULT_WIPE,         // ... or an empty one
+    FAULT_RENEW,        // ... or the operator says --new-incarnation
+    FAULT_PAUSE,        // the process stands still
+    FAULT_CUT,          // two nodes cannot reach each other
+    FAULT_CUT_ONE_WAY,
+    FAULT_ISOLATE, // one node cannot reach anybody
+    FAULT_HEAL,    // one cut is healed
+    FAULT_HEAL_ALL,
+    FAULT_RESET, // a connection breaks
+    FAULT_CLOCK, // the wall clock jumps
+    FAULT_DRILL, // the operator cuts or heals links by name
+    FAULTS_COUNT,
+};
+
+// What a seed draws before the run: which faults and how many, which sizes, which workload.
+struct plan {
+    unsigned nodes_count, joiners_count; // the last ones join later
+    uint64_t commit_ms;                  // longest wait of a change for its commit
+    uint64_t delay_ms;
+    unsigned slow_per_mille, lossy_per_mille;
+    uint64_t start_wait_ms, silence_ms;
+    size_t round_bytes;
+    unsigned scan_step;
+    uint64_t segment_bytes, snapshot_after_bytes;
+    uint64_t op_ms, fault_ms; // mean distance of operations, of faults
+    unsigned reset_per_mille, set_per_mille, member_per_mille; // of commits
+    unsigned weight[FAULTS_COUNT];
+    unsigned weights_sum;
+};
+
+struct message {
+    struct message *next;
+    uint64_t deliver_ms;
+    struct ghost *ghost; // the sender's when it fed; NULL for other messages
+    struct ghost *upto;  // of a final round: the sender's when its vector was the round's `upto`
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct queue {
+    struct message *first, *last;
+};
+
+struct conn_end { // one side of a connection: who, its link, what comes to it
+    unsigned node;
+    uint64_t boot; // the node's process
+    uint32_t link;
+    bool is_open; // this side still has the connection
+    struct queue queue;
+    struct queue staged; // rounds delivered here and not joined yet
+    uint64_t rounds_done;
+    struct ghost *walk; // this side's when the walk began that it is feeding
+};
+
+struct conn {
+    bool is_used, is_established;
+    bool is_silent; // one end lost its power: the other is not told
+    uint64_t connect_ms;
+    uint64_t break_ms;      // when it breaks: something was lost in it
+    struct conn_end end[2]; // 0 dialer, 1 listener
+};
+
+struct kept {
+    struct disk *disk;
+    struct ghost ghost;
+};
+
+struct sim_node {
+    char name[8], address[8];
+    struct disk *disk;
+    struct replica *replica; // NULL: down
+    struct sim_heap heap;
+    bool is_member;        // takes part yet (joiners start later)
+    bool is_refused;       // told not to serve: is stopped and started again
+    unsigned refusals;     // in a row
+    bool is_renewal_asked; // the next start has --new-incarnation
+    bool is_kill_planned;  // in the next commit
+    uint64_t boot;
+    uint64_t start_ms;                       // what its monotonic clock counts from
+    uint64_t restart_ms, tick_ms, commit_ms; // next; WORLD_NEVER: none
+    uint64_t paused_ms;                      // stands still until then
+    int64_t clock_off_ms;
+    uint8_t incarnation; // in the ghost's log
+    uint16_t self;       // the same, as the replica numbers it
+    struct ghost ghost, durable;
+    struct ghost doubt; // as it is if the commit that failed is on the disk
+    bool is_in_doubt;
+    size_t acked[GHOST_UNITS]; // entries of the log before it need no look
+    struct kept kept[WORLD_KEEP_MAX];
+    unsigned kept_count;
+    uint16_t conn_of[NODE_LINKS_MAX]; // conn * 2 + side + 1; 0: none
+};
+
+struct world_counts {
+    uint64_t adds, resets, sets, members, commits, restarts, joins, renewals, snapshots, walks,
+        collected, drops, duplicates, reorders, refusals, steps;
+    uint64_t faults[FAULTS_COUNT];
+};
+
+struct world {
+    struct world_options options;
+    struct plan plan;
+    struct prng prng;
+    uint64_t now_ms;
+    uint64_t trace;
+    unsigned nodes_count; // known to each other; joiners are added
+    struct sim_node node[WORLD_NODES_MAX];
+    struct conn conn[WORLD_CONNS_MAX];
+    unsigned conns_used;                           // those beyond are free
+    bool is_cut[WORLD_NODES_MAX][WORLD_NODES_MAX]; // from, to
+    bool is_calm;                                  // healing: no more faults, no more operations
+    bool is_quiet;                                 // a phase without operations
+    uint64_t op_ms, fault_ms, phase_ms;            // next
+    struct ghost_log log;
+    struct world_counts counts;
+    char violation[400]; // "" while all is well
+};
+
+void world_init(struct world *world, const struct world_options *options);
+void world_deinit(struct world *world);
+// Runs the whole scenario. True: no violation.
+bool world_run(struct world *world);
+
+// world.c: what the parts share
+void world_note(struct world *world, unsigned node, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void world_violate(struct world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+bool world_chance(struct world *world, unsigned per_mille);
+void world_fold(struct world *world, uint64_t value); // into the trace
+// An amount of time around `mean`, never 0.
+uint64_t world_around(struct world *world, uint64_t mean_ms);
+
+// plan.c
+void plan_draw(struct plan *plan, struct prng *prng);
+void plan_print(const struct plan *plan);
+extern const char *const fault_names[FAULTS_COUNT];
+
+// faults.c
+void fault_inject(struct world *world);
+bool fault_wipe(struct world *world, unsigned node); // it comes back with an empty disk
+void fault_calm(struct world *world);                // everything heals
+
+// net.c
+void net_carry(struct world *world, unsigned node); // a node's effects
+void net_deliver(struct world *world);              // what is due
+uint64_t net_due(const struct world *world);        // when something is due next
+void net_process_gone(struct world *world, unsigned node, bool is_silent);
+void net_joined(struct world *world, unsigned node); // ghosts of the rounds a commit joined
+bool net_break(struct world *world, unsigned conn);  // both ends lose it
+void net_free(struct world *world);
+
+// process.c: a node's life
+void process_start(struct world *world, unsigned node);
+void process_close(struct world *world, unsigned node); // frees it, its disk untouched
+void process_crash(struct world *world, unsigned node, bool is_power_loss, bool is_silent);
+// What the old disk alone had is gone; the new one holds `ghost`.
+void process_disk_replaced(struct world *world, unsigned node, const struct ghost *ghost);
+void process_event(struct world *world, unsigned node, struct event *event); // sets its time
+void process_tick(struct world *world, unsigned node);
+void process_commit(struct world *world, unsigned node);
+bool process_is_running(const struct world *world, unsigned node); // up and not standing still
+
+// workload.c
+struct address workload_address(unsigned unit);
+struct record *workload_record(struct replica *replica, unsigned unit); // NULL: not there
+int workload_unit(const struct address *address);                       // -1: none of ours
+void workload_step(struct world *world, unsigned node);
+void workload_requests(void *ctx, struct replica *replica);
+struct workload_requests_ctx {
+    struct world *world;
+    unsigned node;
+};
+
+// checker.c
+void checker_node(struct world *world, unsigned node);
+bool checker_is_even(struct world *world);      // all show the same and know the same
+bool checker_is_collected(struct world *world); // nothing dead is left (or nothing is collectible)
+void checker_end(struct world *world);

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// A write and the read of its outcome leave for the database together: one round trip. The read may
+// see later writes of others too; it sees this one at least. Reads that were asked for before a
+// write are sent before it, so a pipelined GET does not see a POST behind it.
+#include <stdio.h>
+#include "base/decimal.h"
+#include "os/heap_system.h"
+#include "service/counters.h"
+#include "service/faults.h"
+#include "service/private.h"
+#include "wire/http_put.h"
+#include "wire/json.h"
+#include "wire/json_in.h"
+#include "wire/url.h"
+
+// ---- answers
+
+static void put_counter(struct buf *out, struct span key, const struct value *value)
+{
+    bool is_here = value->outcome == VALUE_HERE;
+    buf_put_text(out, "{\"key\":");
+    json_put_string(out, key);
+    buf_put_text(out, ",\"value\":");
+    if (is_here)
+        json_put_integer(out, value->value);
+    else
+        buf_put_text(out, "null");
+    buf_put_text(out, ",\"type\":");
+    if (is_here)
+        json_put_string(out, value->type);
+    else
+        buf_put_text(out, "null");
+    buf_put_text(out, ",\"version\":");
+    if (is_here)
+        json_put_integer(out, (int64_t)value->version);
+    else
+        buf_put_text(out, "null");
+    buf_put_text(out, ",\"epoch\":");
+    json_put_string(out, value->epoch);
+    buf_put_byte(out, '}');
+}
+
+static struct buf *answer_buf(struct exchange *exchange)
+{
+    struct buf *body = &exchange->service->door.answer;
+    buf_clear(body);
+    return body;
+}
+
+// "<epoch>-<version>", in quotes.
+static size_t write_etag(char to[64], const struct value *value)
+{
+    int len =
+        snprintf(to, 64, "\"%.*s-%llu\"", (int)(value->epoch.len < 32 ? value->epoch.len : 32),
+                 (const char *)value->epoch.ptr, (unsigned long long)value->version);
+    return (size_t)len;
+}
+
+static void answer_counter(struct exchange *exchange, const struct value *value)
+{
+    char header[80] = "ETag: ";
+    size_t etag_len = write_etag(header + 6, value);
+    struct span etag = span_of(header + 6, etag_len);
+    memcpy(header + 6 + etag_len, "\r\n", 2);
+    struct exchange_answer answer = {.status = 200,
+                                     .content_type = "application/json",
+                                     .headers = span_of(header, 6 + etag_len + 2)};
+    struct span conditions =
+        span_of(exchange->text.ptr + exchange->key_len, exchange->text.len - exchange->key_len);
+    if (conditions.len && http_is_none_match(conditions, etag)) {
+        answer.status = 304;
+        answer.content_type = NULL;
+        exchange_answer(exchange, &answer);
+        return;
+    }
+    struct buf *body = answer_buf(exchange);
+    put_counter(body, exchange_key(exchange), value);
+    answer.body = buf_span(body);
+    exchange_answer(exchange, &answer);
+}
+
+static void on_value(struct value_call *call, const struct value *value)
+{
+    struct exchange *exchange =
+        (struct exchange *)((char *)call - offsetof(struct exchange, value));
+    if (exchange->has_failed)
+        fault_error(exchange, buf_span(&exchange->rows));
+    else if (value->outcome == VALUE_HERE)
+        answer_counter(exchange, value);
+    else if (value->outcome == VALUE_MISSING)
+        exchange_problem(exchange, 404, "There is no counter with this key.");
+    else if (value->outcome == VALUE_AWAY)
+        fault_away(exchange);
+    else
+        fault_error(exchange, value->text);
+}
+
+static void read_value(struct exchange *exchange)
+{
+    exchange->value.key = exchange_key(exchange);
+    exchange->value.on_value = on_value;
+    values_get(&exchange->service->values, &exchange->value);
+}
+
+// ---- reads
+
+void counters_get(struct exchange *exchange, const struct http_request *request)
+{
+    struct span headers = request->headers, name, value;
+    while (http_next_header(&headers, &name, &value)) {
+        if (span_is_word(name, "if-none-match"))
+            http_put_header(&exchange->text, "If-None-Match", value);
+    }
+    read_value(exchange);
+}
+
+static void put_one_of_many(struct exchange *exchange, struct span key, const struct value *value)
+{
+    if (exchange->has_failed)
+        return;
+    if (value->outcome == VALUE_HERE || value->outcome == VALUE_MISSING) {
+        if (exchange->rows.len)
+            buf_put_byte(&exchange->rows, ',');
+        put_counter(&exchange->rows, key, value);
+        return;
+    }
+    exchange->has_failed = true;
+    buf_clear(&exchange->rows);
+    buf_put(&exchange->rows, value->text); // empty: the database is away
+}
+
+static void answer_many(struct exchange *exchange)
+{
+    if (exchange->has_failed && exchange->rows.len) {
+        fault_error(exchange, buf_span(&exchange->rows));
+        return;
+    }
+    if (exchange->has_failed) {
+        fault_away(exchange);
+        return;
+    }
+    struct buf *body = answer_buf(exchange);
+    buf_put_text(body, "{\"counters\":[");
+    buf_put(body, buf_span(&exchange->rows));
+    buf_put_text(body, "]}");
+    struct exchange_answer answer = {
+        .status = 200, .content_type = "application/json", .body = buf_span(body)};
+    exchange_answer(exchange, &answer);
+}
+
+static void on_one_of_many(struct value_call *call, const struct value *value)
+{
+    struct exchange *exchange = ((struct exchange_read *)call)->exchange;
+    put_one_of_many(exchange, call->key, value);
+    if (--exchange->reads_left == 0)
+        answer_many(exchange);
+}
+
+// Decodes the keys of "key=a&key=b" behind one another into text; lens tells where each ends.
+// False: it is answered.
+static bool take_keys(struct exchange *exchange, struct span query, uint32_t *lens,
+                      uint32_t *out_count)
+{
+    struct span name, encoded;
+    uint32_t count = 0;
+    while (url_next_pair(&query, &name, &encoded)) {
+        if (!span_is_equal(name, span_text("key")))
+            continue;
+        if (count == SERVICE_BATCH_KEYS_MAX) {
+            exchange_problem(exchange, 400, "Too many keys in one request.");
+            return false;
+        }
+        size_t before = exchange->text.len;
+        if (!url_put_decoded_query(&exchange->text, encoded)) {
+            exchange_problem(exchange, 400, "A key in the query is not percent-encoded.");
+            return false;
+        }
+        lens[count++] = (uint32_t)(exchange->text.len - before);
+    }
+    *out_count = count;
+    if (count)
+        return true;
+    exchange_problem(exchange, 400, "Name the counters: ?key=a&key=b");
+    return false;
+}
+
+void counters_get_many(struct exchange *exchange, const struct http_request *request)
+{
+    uint32_t lens[SERVICE_BATCH_KEYS_MAX], count;
+    if (!take_keys(exchange, request->query, lens, &count))
+        return;
+    exchange->reads = heap_alloc(heap_system(), count * sizeof *exchange->reads);
+    if (!exchange->reads || buf_has_failed(&exchange->text)) {
+        exchange_problem(exchange, 503, "Out of memory.");
+        return;
+    }
+    exchange->reads_count = exchange->reads_left = count;
+    const uint8_t *at = exchange->text.ptr;
+    for (uint32_t i = 0; i < count; i++) {
+        exchange->reads[i] = (struct exchange_read){
+            .call = {.key = span_of(at, lens[i]), .on_value = on_one_of_many},
+            .exchange = exchange};
+        at += lens[i];
+        values_get(&exchange->service->values, &exchange->reads[i].call);
+    }
+}
+
+// ---- writes
+
+// The answer waits for the read that was asked for behind the write.
+static void on_write(struct resp_call *call, const struct answer_token *answer)
+{
+    struct exchange *exchange = (struct exchange *)((char *)call - offsetof(struct exchange, call));
+    if (!answer || answer->kind != ANSWER_ERROR)
+        return; // when the connection is lost, so is the read
+    exchange->has_failed = true;
+    buf_put(&exchange->rows, answer->text);
+}
+
+static void write_value(struct exchange *exchange, const char *command, int64_t amount)
+{
+    struct service *service = exchange->service;
+    uint8_t digits[DECIMAL_LEN_MAX];
+    const uint8_t *end = decimal_write(digits, amount);
+    const struct span argv[] = {span_text(command), exchange_key(exchange),
+                                span_of(digits, (size_t)(end - digits))};
+    exchange->call.on_answer = on_write;
+    values_flush(&service->values);
+    if (database_send(&service->database, &exchange->call, argv, 3))
+        fault_away(exchange);
+    else
+        read_value(exchange);
+}
+
+// A JSON object with an integer `name`; out_value is untouched when it is absent. False: none.
+static bool read_integer(struct exchange *exchange, struct span body, const char *name,
+                         int64_t *out_value)
+{
+    struct json_reader reader = json_reader_of(body);
+    json_open(&reader, JSON_OBJECT);
+    while (json_next(&reader)) {
+        if (span_is_equal(json_name(&reader, &exchange->rows), span_text(name))) {
+            int64_t value = json_integer(&reader);
+            *out_value = reader.failed ? *out_value : value;
+        } else {
+            json_skip(&reader);
+        }
+    }
+    buf_clear(&exchange->rows);
+    return json_is_done(&reader);
+}
+
+void counters_increment(struct exchange *exchange, const struct http_request *request)
+{
+    int64_t amount = 1;
+    if (request->field[HTTP_FIELD_IDEMPOTENCY_KEY].ptr)
+        exchange_problem(exchange, 501,
+                         "Idempotency-Key is not supported: a retry would count twice.");
+    else if (request->body.len && !read_integer(exchange, request->body, "by", &amount))
+        exchange_problem(exchange, 400,
+                         "The body must be a JSON object whose \"by\" is an integer.");
+    else
+        write_value(exchange, "INCRBY", amount);
+}
+
+void counters_set(struct exchange *exchange, const struct http_request *request)
+{
+    const int64_t absent = INT64_MIN; // no counter's value: totals stay within 2^59
+    int64_t value = absent;
+    if (!read_integer(exchange, request->body, "value", &value) || value == absent)
+        exchange_problem(exchange, 400,
+                         "The body must be a JSON object whose \"value\" is an integer.");
+    else
+        write_value(exchange, "SET", value);
+}
+
+static void on_deleted(struct resp_call *call, const struct answer_token *answer)
+{
+    struct exchange *exchange = (struct exchange *)((char *)call - offsetof(struct exchange, call));
+    if (fault_is_answered(exchange, answer))
+        return;
+    struct exchange_answer done = {.status = 204};
+    exchange_answer(exchange, &done);
+}
+
+void counters_delete(struct exchange *exchange, const struct http_request *request)
+{
+    struct service *service = exchange->service;
+    const struct span argv[] = {span_text("DEL"), exchange_key(exchange)};
+    (void)request;
+    exchange->call.on_answer = on_deleted;
+    values_flush(&service->values);
+    if (database_send(&service->database, &exchange->call, argv, 2))
+        fault_away(exchange);
+}

@@ -9,6 +9,7 @@
 // the next turn, which then does not wait.
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 

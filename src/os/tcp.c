@@ -90,21 +90,35 @@ bool endpoint_is_loopback(const struct endpoint *endpoint)
     return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
 }
 
+static int take_address(const union address *address, struct endpoint *out_endpoint)
+{
+    const void *from = &address->v4.sin_addr;
+    out_endpoint->port = ntohs(address->v4.sin_port);
+    if (address->any.sa_family == AF_INET6) {
+        from = &address->v6.sin6_addr;
+        out_endpoint->port = ntohs(address->v6.sin6_port);
+    }
+    if (!inet_ntop(address->any.sa_family, from, out_endpoint->host, sizeof out_endpoint->host))
+        return -errno;
+    return 0;
+}
+
 int endpoint_of_socket(int fd, struct endpoint *out_endpoint)
 {
     union address address;
     socklen_t len = sizeof address;
     if (getsockname(fd, &address.any, &len) < 0)
         return -errno;
-    const void *from = &address.v4.sin_addr;
-    out_endpoint->port = ntohs(address.v4.sin_port);
-    if (address.any.sa_family == AF_INET6) {
-        from = &address.v6.sin6_addr;
-        out_endpoint->port = ntohs(address.v6.sin6_port);
-    }
-    if (!inet_ntop(address.any.sa_family, from, out_endpoint->host, sizeof out_endpoint->host))
+    return take_address(&address, out_endpoint);
+}
+
+int endpoint_of_peer(int fd, struct endpoint *out_endpoint)
+{
+    union address address;
+    socklen_t len = sizeof address;
+    if (getpeername(fd, &address.any, &len) < 0)
         return -errno;
-    return 0;
+    return take_address(&address, out_endpoint);
 }
 
 static socklen_t resolve(const struct endpoint *endpoint, int type, union address *out)

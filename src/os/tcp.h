@@ -20,6 +20,7 @@ bool endpoint_is_numeric(const struct endpoint *endpoint);
 void endpoint_write(const struct endpoint *endpoint, char out_text[ENDPOINT_TEXT_MAX]);
 // What a socket is bound to: with the port that the kernel chose. 0 or -errno.
 int endpoint_of_socket(int fd, struct endpoint *out_endpoint);
+int endpoint_of_peer(int fd, struct endpoint *out_endpoint); // the other end of a connection
 
 // A listening socket, reuseport so that each worker has its own; what it accepts has TCP_NODELAY
 // and keep-alive. fd or -errno. A name is resolved at once: for start-up only.

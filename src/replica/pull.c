@@ -4,16 +4,27 @@
 // be coalesced but never goes unseen.
 #include "replica/private.h"
 
+// What is committed, never what workers have added since: that is not on disk yet.
+static struct view committed_view(const struct replica *replica, struct record *record)
+{
+    if (record_type(record) <= CELL_GCOUNTER)
+        return cells_view(replica, record);
+    // Sets and presence change only here; no need to go through their members.
+    return (struct view){.is_live = (record_flags(record) & RECORD_LIVE) != 0,
+                         .type = record_type(record),
+                         .value = record_value(record)};
+}
+
 static void fill(struct replica *replica, struct record *record, uint64_t version,
                  struct change *out)
 {
     struct note note;
-    bool is_live = (record_flags(record) & RECORD_LIVE) != 0;
+    struct view view = committed_view(replica, record);
     *out = (struct change){.key = record_address(record).key,
-                           .type = record_type(record),
-                           .op = is_live ? CHANGE_ADD : CHANGE_RESET,
-                           .is_live = is_live,
-                           .value = record_value(record),
+                           .type = view.is_live ? view.type : record_type(record),
+                           .op = view.is_live ? CHANGE_ADD : CHANGE_RESET,
+                           .is_live = view.is_live,
+                           .value = view.value,
                            .version = version};
     if (!note_take(replica, record, &note))
         return;

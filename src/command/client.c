@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// CLIENT: what a connection says of itself, and what it asks about others.
+#include "base/decimal.h"
+#include "command/client.h"
+#include "command/handlers.h"
+
+static int client_id(struct call *call)
+{
+    reply_integer(call->reply, (int64_t)call->session->id);
+    return 0;
+}
+
+static int client_getname(struct call *call)
+{
+    const struct session *session = call->session;
+    if (session->name_len)
+        reply_bulk(call->reply, span_of(session->name, session->name_len));
+    else
+        reply_nil(call->reply);
+    return 0;
+}
+
+static int client_setname(struct call *call)
+{
+    if (session_set_name(call->session, call->argv[2]))
+        reply_ok(call->reply);
+    else
+        reply_error(call->reply, REPLY_ERROR_CLIENT_NAME);
+    return 0;
+}
+
+static int client_setinfo(struct call *call)
+{
+    bool is_name = span_is_word(call->argv[2], "LIB-NAME");
+    if (!is_name && !span_is_word(call->argv[2], "LIB-VER"))
+        reply_error_text(call->reply, "ERR Unrecognized option");
+    else if (is_name ? session_set_library(call->session, call->argv[3])
+                     : session_set_version(call->session, call->argv[3]))
+        reply_ok(call->reply);
+    else
+        reply_error_text(call->reply, "ERR lib-name and lib-ver cannot contain spaces, newlines "
+                                      "or special characters.");
+    return 0;
+}
+
+static int client_info(struct call *call)
+{
+    struct buf line;
+    buf_init(&line, call->reply->out->heap);
+    session_put_line(call->session, call->now_ms, &line);
+    reply_verbatim(call->reply, "txt", buf_span(&line));
+    buf_deinit(&line);
+    return 0;
+}
+
+static int client_switch(struct call *call, bool *flag)
+{
+    bool is_on = span_is_word(call->argv[2], "ON");
+    if (!is_on && !span_is_word(call->argv[2], "OFF")) {
+        reply_error(call->reply, REPLY_ERROR_SYNTAX);
+        return 0;
+    }
+    *flag = is_on;
+    reply_ok(call->reply);
+    return 0;
+}
+
+static int client_no_evict(struct call *call)
+{
+    return client_switch(call, &call->session->is_no_evict);
+}
+
+static int client_no_touch(struct call *call)
+{
+    return client_switch(call, &call->session->is_no_touch);
+}
+
+// There is no tracking and no silence: only their being off can be asked for.
+static int client_tracking(struct call *call)
+{
+    if (span_is_word(call->argv[2], "OFF"))
+        reply_ok(call->reply);
+    else
+        reply_error_text(call->reply, "ERR client-side caching is not in this version");
+    return 0;
+}
+
+static int client_reply(struct call *call)
+{
+    if (span_is_word(call->argv[2], "ON"))
+        reply_ok(call->reply);
+    else
+        reply_error_text(call->reply, "ERR CLIENT REPLY takes only ON in this version");
+    return 0;
+}
+
+static int client_getredir(struct call *call)
+{
+    reply_integer(call->reply, -1);
+    return 0;
+}
+
+// ---- LIST and KILL
+
+static bool set_type(struct client_query *query, struct span name)
+{
+    if (span_is_word(name, "NORMAL"))
+        query->type = CLIENT_NORMAL;
+    else if (span_is_word(name, "PUBSUB"))
+        query->type = CLIENT_PUBSUB;
+    else if (span_is_word(name, "MASTER") || span_is_word(name, "REPLICA") ||
+             span_is_word(name, "SLAVE"))
+        query->type = CLIENT_NONE;
+    else
+        return false;
+    return true;
+}
+
+static bool set_address(char *to, struct span from)
+{
+    if (from.len == 0 || from.len >= SESSION_TEXT_MAX)
+        return false;
+    memcpy(to, from.ptr, from.len);
+    to[from.len] = '\0';
+    return true;
+}
+
+static bool add_id(struct client_query *query, struct span text)
+{
+    if (query->ids_count == CLIENT_IDS_MAX)
+        return false;
+    return decimal_parse_unsigned(text, &query->ids[query->ids_count++]);
+}
+
+static int start_tour(struct call *call)
+{
+    call->query->self = call->session->id;
+    return COMMAND_E_TOUR;
+}
+
+static int client_list(struct call *call)
+{
+    struct client_query *query = call->query;
+    bool is_right = true;
+    *query = (struct client_query){0};
+    if (call->argc > 2 && span_is_word(call->argv[2], "ID")) {
+        is_right = call->argc > 3;
+        for (uint32_t i = 3; i < call->argc; i++)
+            is_right = is_right && add_id(query, call->argv[i]);
+    } else if (call->argc > 2) {
+        is_right = call->argc == 4 && span_is_word(call->argv[2], "TYPE") &&
+                   set_type(query, call->argv[3]);
+    }
+    if (is_right)
+        return start_tour(call);
+    reply_error(call->reply, REPLY_ERROR_SYNTAX);
+    return 0;
+}
+
+static bool set_kill_option(struct client_query *query, struct span option, struct span value)
+{
+    if (span_is_word(option, "ID"))
+        return add_id(query, value);
+    if (span_is_word(option, "TYPE"))
+        return set_type(query, value);
+    if (span_is_word(option, "ADDR"))
+        return set_address(query->address, value);
+    if (span_is_word(option, "LADDR"))
+        return set_address(query->local_address, value);
+    if (span_is_word(option, "SKIPME")) {
+        query->has_no_self = span_is_word(value, "YES");
+        return query->has_no_self || span_is_word(value, "NO");
+    }
+    return false;
+}
+
+static int client_kill(struct call *call)
+{
+    struct client_query *query = call->query;
+    bool is_right = true;
+    *query = (struct client_query){.is_kill = true};
+    if (call->argc == 3) {
+        query->is_plain = true;
+        is_right = set_address(query->address, call->argv[2]);
+    } else {
+        query->has_no_self = true;
+        is_right = call->argc % 2 == 0;
+        for (uint32_t i = 2; is_right && i < call->argc; i += 2)
+            is_right = set_kill_option(query, call->argv[i], call->argv[i + 1]);
+    }
+    if (is_right)
+        return start_tour(call);
+    reply_error(call->reply, REPLY_ERROR_SYNTAX);
+    return 0;
+}
+
+bool client_query_is_match(const struct client_query *query, const struct session *session)
+{
+    bool is_id_wanted = query->ids_count == 0;
+    for (unsigned i = 0; i < query->ids_count; i++)
+        is_id_wanted |= query->ids[i] == session->id;
+    if (!is_id_wanted || (query->has_no_self && session->id == query->self))
+        return false;
+    if (query->type == CLIENT_NONE ||
+        (query->type != CLIENT_ANY &&
+         session_is_subscribed(session) != (query->type == CLIENT_PUBSUB)))
+        return false;
+    return (!*query->address || strcmp(query->address, session->address) == 0) &&
+           (!*query->local_address || strcmp(query->local_address, session->local_address) == 0);
+}
+
+void client_query_reply(const struct client_query *query, struct reply *reply)
+{
+    if (!query->is_kill)
+        reply_verbatim(reply, "txt", buf_span(query->lines));
+    else if (!query->is_plain)
+        reply_integer(reply, (int64_t)query->killed);
+    else if (query->killed)
+        reply_ok(reply);
+    else
+        reply_error(reply, REPLY_ERROR_NO_CLIENT);
+}
+
+static const struct subcommand {
+    const char *name;
+    const char *full;           // as errors name it
+    uint8_t argc_min, argc_max; // with the command's name; 0: no upper end
+    int (*run)(struct call *call);
+} subcommands[] = {
+    {"ID", "client|id", 2, 2, client_id},
+    {"GETNAME", "client|getname", 2, 2, client_getname},
+    {"SETNAME", "client|setname", 3, 3, client_setname},
+    {"SETINFO", "client|setinfo", 4, 4, client_setinfo},
+    {"INFO", "client|info", 2, 2, client_info},
+    {"LIST", "client|list", 2, 0, client_list},
+    {"KILL", "client|kill", 3, 0, client_kill},
+    {"NO-EVICT", "client|no-evict", 3, 3, client_no_evict},
+    {"NO-TOUCH", "client|no-touch", 3, 3, client_no_touch},
+    {"TRACKING", "client|tracking", 3, 0, client_tracking},
+    {"REPLY", "client|reply", 3, 3, client_reply},
+    {"GETREDIR", "client|getredir", 2, 2, client_getredir},
+};
+
+int run_client(struct call *call)
+{
+    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++) {
+        const struct subcommand *sub = &subcommands[i];
+        if (!span_is_word(call->argv[1], sub->name))
+            continue;
+        if (call->argc < sub->argc_min || (sub->argc_max && call->argc > sub->argc_max))
+            return reply_arity(call, sub->full);
+        return sub->run(call);
+    }
+    return reply_subcommand(call);
+}

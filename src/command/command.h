@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command table: one row a command, looked up by its name in any case. A row says where the
+// command runs:
+//
+//   on a worker, at once: `run`. It finds, reads and adds to records of the keyspace, and knows the
+//   session it serves.
+//   on the replica thread: `apply`, with everything that only that thread may touch. A command with
+//   COMMAND_COMMIT runs inside a commit, others between commits.
+//
+// A command has either, or both: then `run` hands over to `apply` by COMMAND_E_POST.
+#pragma once
+#include "command/host.h"
+#include "command/session.h"
+#include "keyspace/keyspace.h"
+#include "replica/replica.h"
+#include "wire/reply.h"
+
+enum command_flag {
+    COMMAND_WRITE = 1u << 0, // refused once the journal has failed; held back in strict mode
+    COMMAND_READ = 1u << 1,
+    COMMAND_FAST = 1u << 2,
+    COMMAND_ADMIN = 1u << 3,
+    COMMAND_PUBSUB = 1u << 4,
+    COMMAND_KEY = 1u << 5,        // argv[1] is a key: call->hash is its hash
+    COMMAND_SUBSCRIBED = 1u << 6, // allowed to a RESP2 session that is subscribed
+    COMMAND_ALONE = 1u << 7,      // writes several replies: nothing may be held back before it
+    COMMAND_COMMIT = 1u << 8,     // `apply` only inside a commit
+    COMMAND_DURABLE = 1u << 9,    // its answer waits for the disk in relaxed mode too
+    COMMAND_STALE = 1u << 10,     // a connection's own business, in no need of data
+    COMMAND_FACTS = 1u << 11,     // reads server->counts and state: they are to be fresh
+};
+
+struct call { // one command under way
+    const struct command *command;
+    const struct span *argv; // argv[0] is the name
+    uint32_t argc;
+    uint64_t hash;
+    uint64_t now_ms; // monotonic
+    struct reply *reply;
+    struct keyspace *keyspace;
+    const struct identity *identity;
+    // on a worker:
+    struct session *session;
+    struct host *host;
+    bool is_first;              // out: something waits for the replica thread that did not before
+    struct client_query *query; // out, with COMMAND_E_TOUR
+    // on the replica thread:
+    struct replica *replica;
+    struct server *server;
+    uint64_t later; // what a command that waits keeps between its runs, 0 at the first
+};
+
+enum {
+    COMMAND_E_POST = 1, // from run: continue with `apply`; nothing was written
+    COMMAND_E_TOUR,     // from run: visit every worker with call->query (client.h)
+    COMMAND_E_CLOSE,    // from run: close the connection after the answer
+    COMMAND_E_LATER,    // from apply: nothing was written, run again after the next commit
+};
+
+struct command {
+    const char *name;
+    int8_t arity; // arguments with the name; negative: at least that many
+    int8_t key_first, key_last, key_step;
+    uint16_t flags;
+    const char *group;
+    const char *summary;
+    int (*run)(struct call *call);
+    int (*apply)(struct call *call);
+};
+
+#define COMMAND_NAME_MAX 16
+
+// The table's index: built once, then only read, by any thread.
+#define COMMAND_SLOTS 1024u
+struct command_index {
+    struct command_slot {
+        uint64_t low, high; // the name in upper case, zeros behind it
+        const struct command *command;
+        size_t len;
+    } slot[COMMAND_SLOTS];
+};
+void command_index_init(struct command_index *index);
+const struct command *command_find(const struct command_index *index, struct span name);
+
+unsigned command_count(void);
+const struct command *command_at(unsigned i); // in order of name
+// By a walk over the table, for COMMAND INFO and the like.
+const struct command *command_named(struct span name);
+
+bool command_takes(const struct command *command, uint32_t argc); // the right number of arguments
+// Whether it may not run at all: unknown, the wrong number of arguments, not allowed in the
+// session's state (session NULL: not asked). True: the error is written.
+bool command_refuse(struct call *call);
+
+static inline bool command_is_posted(const struct command *command)
+{
+    return command->run == NULL;
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// CONFIG GET, SET, RESETSTAT, REWRITE. A parameter is a row: its name as Redis or we have it, and
+// how it is read. Only commit-interval can be changed while running; everything else is an option
+// of the start, and is said to be.
+#include <stdio.h>
+#include "base/decimal.h"
+#include "base/glob.h"
+#include "command/handlers.h"
+
+#define COMMIT_INTERVAL_MAX 10000
+
+static void put_number(struct buf *out, uint64_t value)
+{
+    decimal_put_unsigned(out, value);
+}
+
+static void get_commit_interval(const struct call *call, struct buf *out)
+{
+    put_number(out, call->server->commit_interval_ms);
+}
+
+static void get_durability(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->server->is_strict ? "strict" : "relaxed");
+}
+
+static void get_appendfsync(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->server->is_strict ? "always" : "everysec");
+}
+
+static void get_port(const struct call *call, struct buf *out)
+{
+    put_number(out, call->server->port);
+}
+
+static void get_peer_port(const struct call *call, struct buf *out)
+{
+    put_number(out, call->server->peer_port);
+}
+
+static void get_bind(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->server->listen_host);
+}
+
+static void get_directory(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->server->directory);
+}
+
+static void get_replica(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->identity->replica);
+}
+
+static void get_cluster(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->identity->cluster);
+}
+
+static void get_hook(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->server->hook);
+}
+
+static void get_threads(const struct call *call, struct buf *out)
+{
+    put_number(out, call->server->threads);
+}
+
+static void get_allow_cut(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->server->is_cut_allowed ? "yes" : "no");
+}
+
+static void get_clients_max(const struct call *call, struct buf *out)
+{
+    (void)call;
+    put_number(out, LIMIT_CLIENTS);
+}
+
+static void get_request_max(const struct call *call, struct buf *out)
+{
+    (void)call;
+    put_number(out, LIMIT_REQUEST_BYTES);
+}
+
+static void get_output_max(const struct call *call, struct buf *out)
+{
+    (void)call;
+    char text[160];
+    unsigned limit = LIMIT_OUTPUT_BYTES;
+    snprintf(text, sizeof text, "normal %u 0 0 slave %u 0 0 pubsub %u 0 0", limit, limit, limit);
+    buf_put_text(out, text);
+}
+
+static const struct parameter {
+    const char *name;
+    const char *fixed; // the answer, when `get` is NULL
+    void (*get)(const struct call *call, struct buf *out);
+} parameters[] = {
+    {"commit-interval", NULL, get_commit_interval},
+    {"durability", NULL, get_durability},
+    {"replica", NULL, get_replica},
+    {"cluster", NULL, get_cluster},
+    {"hook", NULL, get_hook},
+    {"allow-cut", NULL, get_allow_cut},
+    {"peer-port", NULL, get_peer_port},
+    // what tools written for Redis ask for
+    {"port", NULL, get_port},
+    {"bind", NULL, get_bind},
+    {"dir", NULL, get_directory},
+    {"io-threads", NULL, get_threads},
+    {"maxclients", NULL, get_clients_max},
+    {"proto-max-bulk-len", NULL, get_request_max},
+    {"client-output-buffer-limit", NULL, get_output_max},
+    {"appendfsync", NULL, get_appendfsync},
+    {"appendonly", "yes", NULL},
+    {"save", "", NULL},
+    {"databases", "1", NULL},
+    {"maxmemory", "0", NULL},
+    {"maxmemory-policy", "noeviction", NULL},
+    {"timeout", "0", NULL},
+    {"tcp-keepalive", "0", NULL},
+    {"replica-read-only", "no", NULL},
+    {"slave-read-only", "no", NULL},
+    {"requirepass", "", NULL},
+    {"cluster-enabled", "no", NULL},
+};
+#define PARAMETERS (sizeof parameters / sizeof *parameters)
+
+static uint8_t lower(uint8_t byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + 32) : byte;
+}
+
+static bool is_asked(const struct call *call, const char *name)
+{
+    for (uint32_t i = 2; i < call->argc; i++) {
+        uint8_t pattern[64];
+        size_t len = call->argv[i].len;
+        if (len > sizeof pattern)
+            continue;
+        for (size_t at = 0; at < len; at++)
+            pattern[at] = lower(call->argv[i].ptr[at]);
+        if (glob_is_match(span_of(pattern, len), span_text(name)))
+            return true;
+    }
+    return false;
+}
+
+static int config_get(struct call *call)
+{
+    struct buf value;
+    size_t count = 0;
+    buf_init(&value, call->reply->out->heap);
+    for (size_t i = 0; i < PARAMETERS; i++)
+        count += is_asked(call, parameters[i].name);
+    reply_map(call->reply, count);
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        if (!is_asked(call, parameters[i].name))
+            continue;
+        buf_clear(&value);
+        if (parameters[i].get)
+            parameters[i].get(call, &value);
+        else
+            buf_put_text(&value, parameters[i].fixed);
+        reply_bulk_text(call->reply, parameters[i].name);
+        reply_bulk(call->reply, buf_span(&value));
+    }
+    buf_deinit(&value);
+    return 0;
+}
+
+static void refuse_set(struct call *call, struct span name)
+{
+    for (size_t i = 0; i < PARAMETERS; i++) {
+        if (span_is_word(name, parameters[i].name)) {
+            reply_error_text(call->reply, "ERR CONFIG SET failed - can't set immutable config: "
+                                          "it is an option of the start");
+            return;
+        }
+    }
+    reply_error_with(call->reply, REPLY_ERROR_CONFIG, name);
+}
+
+// All of it, or nothing.
+static int config_set(struct call *call)
+{
+    uint32_t interval_ms = call->server->commit_interval_ms;
+    if (call->argc < 4 || call->argc % 2)
+        return reply_arity(call, "config|set");
+    for (uint32_t i = 2; i < call->argc; i += 2) {
+        int64_t value;
+        if (!span_is_word(call->argv[i], "commit-interval")) {
+            refuse_set(call, call->argv[i]);
+            return 0;
+        }
+        if (!decimal_parse(call->argv[i + 1], &value) || value < 1 || value > COMMIT_INTERVAL_MAX) {
+            reply_error_text(call->reply, "ERR CONFIG SET failed (possibly related to argument "
+                                          "'commit-interval') - argument must be between 1 and "
+                                          "10000 milliseconds");
+            return 0;
+        }
+        interval_ms = (uint32_t)value;
+    }
+    call->server->commit_interval_ms = interval_ms;
+    reply_ok(call->reply);
+    return 0;
+}
+
+int apply_config(struct call *call)
+{
+    if (span_is_word(call->argv[1], "GET"))
+        return call->argc > 2 ? config_get(call) : reply_arity(call, "config|get");
+    if (span_is_word(call->argv[1], "SET"))
+        return config_set(call);
+    if (span_is_word(call->argv[1], "RESETSTAT")) {
+        call->server->counts_base = call->server->counts;
+        reply_ok(call->reply);
+        return 0;
+    }
+    if (!span_is_word(call->argv[1], "REWRITE"))
+        return reply_subcommand(call);
+    reply_error_text(call->reply, "ERR The server is running without a config file");
+    return 0;
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counters. INCR is the hot path of the whole database: find the record, add, write the number; no
+// lock, no allocation once the key exists, no clock. What a worker cannot reckon exactly (sums near
+// a limit, a dead key of another type) is handed to the replica thread.
+//
+// SET is an observed reset and a base. Its options are refused: NX, XX and GET promise to see the
+// key's one current state, which a replica among others does not have.
+#include <errno.h>
+#include "base/decimal.h"
+#include "command/handlers.h"
+#include "replica/change.h"
+
+static const char no_retry_tokens[] =
+    "ERR INCRBY and DECRBY with an ID, which a retry could not count twice, are not in this "
+    "version: nothing was added";
+static const char only_integers[] =
+    "ERR quipu holds counters: the value of SET must be an integer (sets: GADD, presence: "
+    "PRESENCE.SET)";
+static const char no_set_options[] =
+    "ERR SET takes no options here: conditions and times of life need one leader, counters at "
+    "many replicas have none; use DEL, SET key value or INCRBY";
+static const char not_in_64_bits[] = "ERR the exact value does not fit a signed 64-bit integer";
+
+// ---- adding
+
+static int refuse_type(struct call *call, enum cell_type type)
+{
+    reply_error(call->reply,
+                type == CELL_GCOUNTER ? REPLY_ERROR_GROW_ONLY : REPLY_ERROR_WRONG_TYPE);
+    return 0;
+}
+
+// 0, RECORD_E_EXACT, or RECORD_E_TYPE with its error written.
+static int add_to(struct call *call, struct record *record, int64_t amount)
+{
+    int64_t value;
+    bool is_first = false;
+    int outcome = keyspace_add(call->keyspace, record, amount, &value, &is_first);
+    if (is_first)
+        call->is_first = true;
+    if (outcome == 0)
+        reply_integer(call->reply, value);
+    if (outcome != RECORD_E_TYPE)
+        return outcome;
+    if (!(record_flags(record) & RECORD_LIVE))
+        return RECORD_E_EXACT; // what is left of a deleted key decides nothing
+    return refuse_type(call, record_type(record));
+}
+
+static int run_add(struct call *call, int64_t amount)
+{
+    struct address address = {.kind = UNIT_KEY, .key = call->argv[1]};
+    int outcome;
+    do {
+        struct record *record = keyspace_find(call->keyspace, &address, call->hash);
+        if (!record) {
+            if (!key_is_allowed(call, address.key))
+                return 0;
+            record = keyspace_obtain(call->keyspace, &address, call->hash, CELL_COUNTER);
+            if (!record)
+                return reply_out_of_memory(call);
+        }
+        outcome = add_to(call, record, amount);
+    } while (outcome == RECORD_E_DEAD);
+    return outcome ? COMMAND_E_POST : 0;
+}
+
+static int apply_add(struct call *call, int64_t amount)
+{
+    int64_t value;
+    int outcome = replica_add(call->replica, call->argv[1], amount, &value);
+    if (outcome == 0) {
+        reply_integer(call->reply, value);
+        return 0;
+    }
+    if (outcome == CHANGE_E_OVERFLOW)
+        reply_error(call->reply, REPLY_ERROR_OVERFLOW);
+    else if (outcome == CHANGE_E_TYPE)
+        refuse_type(call, record_type(key_find(call, call->argv[1])));
+    else
+        reply_out_of_memory(call);
+    return 0;
+}
+
+// The amount of INCRBY and DECRBY. False: the error is written.
+static bool parse_amount(struct call *call, int64_t *out_amount)
+{
+    if (call->argc == 5 && span_is_word(call->argv[3], "ID")) {
+        reply_error_text(call->reply, no_retry_tokens);
+        return false;
+    }
+    if (call->argc != 3) {
+        reply_error(call->reply, REPLY_ERROR_SYNTAX);
+        return false;
+    }
+    if (decimal_parse(call->argv[2], out_amount))
+        return true;
+    reply_error(call->reply, REPLY_ERROR_NOT_INTEGER);
+    return false;
+}
+
+static bool parse_decrement(struct call *call, int64_t *out_amount)
+{
+    int64_t amount;
+    if (!parse_amount(call, &amount))
+        return false;
+    if (amount == INT64_MIN) {
+        reply_error_text(call->reply, "ERR decrement would overflow");
+        return false;
+    }
+    *out_amount = -amount;
+    return true;
+}
+
+int run_incr(struct call *call)
+{
+    return run_add(call, 1);
+}
+
+int run_decr(struct call *call)
+{
+    return run_add(call, -1);
+}
+
+int run_incrby(struct call *call)
+{
+    int64_t amount;
+    return parse_amount(call, &amount) ? run_add(call, amount) : 0;
+}
+
+int run_decrby(struct call *call)
+{
+    int64_t amount;
+    return parse_decrement(call, &amount) ? run_add(call, amount) : 0;
+}
+
+int apply_incr(struct call *call)
+{
+    return apply_add(call, 1);
+}
+
+int apply_decr(struct call *call)
+{
+    return apply_add(call, -1);
+}
+
+int apply_incrby(struct call *call)
+{
+    int64_t amount;
+    return parse_amount(call, &amount) ? apply_add(call, amount) : 0;
+}
+
+int apply_decrby(struct call *call)
+{
+    int64_t amount;
+    return parse_decrement(call, &amount) ? apply_add(call, amount) : 0;
+}
+
+// ---- reading
+
+// GET answers counters and presence, which are one number; other types are WRONGTYPE. In an array
+// (MGET) a key that has no number is nil, as in Redis.
+static void reply_value(struct call *call, const struct record *record, bool is_in_array)
+{
+    uint32_t flags = record ? record_flags(record) : 0;
+    if (!(flags & RECORD_LIVE))
+        reply_nil(call->reply);
+    else if (record_type(record) == CELL_GSET && is_in_array)
+        reply_nil(call->reply);
+    else if (record_type(record) == CELL_GSET)
+        reply_error(call->reply, REPLY_ERROR_WRONG_TYPE);
+    else if (flags & RECORD_RANGE)
+        reply_error_text(call->reply, not_in_64_bits);
+    else
+        reply_bulk_integer(call->reply, record_value(record));
+}
+
+int run_get(struct call *call)
+{
+    struct address address = {.kind = UNIT_KEY, .key = call->argv[1]};
+    reply_value(call, keyspace_find(call->keyspace, &address, call->hash), false);
+    return 0;
+}
+
+int run_mget(struct call *call)
+{
+    struct key_batch batch = {.next = 1};
+    reply_array(call->reply, call->argc - 1);
+    while (key_batch_next(call, &batch)) {
+        for (uint32_t i = 0; i < batch.count; i++)
+            reply_value(call, batch.record[i], true);
+    }
+    return 0;
+}
+
+// ---- setting
+
+int apply_set(struct call *call)
+{
+    int64_t value;
+    if (call->argc > 3) {
+        reply_error_text(call->reply, no_set_options);
+        return 0;
+    }
+    if (!decimal_parse(call->argv[2], &value)) {
+        reply_error_text(call->reply, only_integers);
+        return 0;
+    }
+    if (!key_is_allowed(call, call->argv[1]))
+        return 0;
+    int outcome = replica_set(call->replica, call->argv[1], value);
+    if (outcome == CHANGE_E_TYPE)
+        reply_error(call->reply, REPLY_ERROR_WRONG_TYPE);
+    else if (outcome)
+        return reply_out_of_memory(call);
+    else
+        reply_ok(call->reply);
+    return 0;
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between the files of the command room: what the table points to. run_* on a worker, apply_* on
+// the replica thread.
+#pragma once
+#include "command/command.h"
+
+// counter.c
+int run_incr(struct call *call);
+int run_decr(struct call *call);
+int run_incrby(struct call *call);
+int run_decrby(struct call *call);
+int apply_incr(struct call *call);
+int apply_decr(struct call *call);
+int apply_incrby(struct call *call);
+int apply_decrby(struct call *call);
+int run_get(struct call *call);
+int run_mget(struct call *call);
+int apply_set(struct call *call);
+
+// keys.c
+struct record *key_find(const struct call *call, struct span key); // live, or NULL
+struct record *key_first(const struct call *call);  // of argv[1] by call->hash; live, or NULL
+const char *key_type_name(enum cell_type type);     // as TYPE answers it
+const char *key_type_own_name(enum cell_type type); // as QUIPU.CREATE takes it
+#define KEY_BATCH 32u
+struct key_batch { // argv[next] and those after it, in parts; `next` is set by the caller
+    uint32_t next, count;
+    struct record *record[KEY_BATCH];
+};
+bool key_batch_next(const struct call *call, struct key_batch *batch); // false: no more
+bool key_is_allowed(struct call *call, struct span key); // false: the error is written
+int apply_del(struct call *call);
+int run_exists(struct call *call);
+int run_type(struct call *call);
+int run_scan(struct call *call);
+int run_keys(struct call *call);
+int run_dbsize(struct call *call);
+int run_ttl(struct call *call);
+int run_object(struct call *call);
+int run_memory(struct call *call);
+
+// set.c
+int apply_gadd(struct call *call);
+int run_scard(struct call *call);
+int apply_smembers(struct call *call);
+int run_sismember(struct call *call);
+int run_smismember(struct call *call);
+
+// A replica's name by origin; "?" for one whose name is not known.
+const char *replica_name_of(const struct call *call, uint16_t origin); // links.c
+void put_incarnation(struct call *call, uint16_t origin);              // 32 hexadecimal digits
+
+// presence.c
+int apply_presence_set(struct call *call);
+int apply_presence_list(struct call *call);
+
+// pubsub.c
+int run_publish(struct call *call);
+int run_subscribe(struct call *call);
+int run_unsubscribe(struct call *call);
+int run_psubscribe(struct call *call);
+int run_punsubscribe(struct call *call);
+int run_pubsub(struct call *call);
+void pubsub_leave_all(struct call *call); // without a word to the client
+
+// connection.c
+int run_ping(struct call *call);
+int run_echo(struct call *call);
+int run_hello(struct call *call);
+int run_auth(struct call *call);
+int run_select(struct call *call);
+int run_reset(struct call *call);
+int run_quit(struct call *call);
+
+// client.c
+int run_client(struct call *call);
+
+// server.c
+int run_time(struct call *call);
+int run_role(struct call *call);
+int run_cluster(struct call *call);
+int run_slowlog(struct call *call);
+int run_function(struct call *call);
+int apply_flush(struct call *call);
+
+// describe.c
+int run_command(struct call *call);
+
+// config.c, info.c
+int apply_config(struct call *call);
+int apply_info(struct call *call);
+
+// quipu.c: a key's insides and the whole; links.c: the cluster; token.c: causality
+int apply_create(struct call *call);
+int apply_inspect(struct call *call);
+int apply_digest(struct call *call);
+int run_value(struct call *call);
+int apply_links(struct call *call);
+int apply_link(struct call *call);
+int apply_members(struct call *call);
+int apply_fresh(struct call *call);
+int apply_token(struct call *call);
+int apply_wait(struct call *call);
+
+// A fault of the replica thread's work: only memory can fail there.
+static inline int reply_out_of_memory(struct call *call)
+{
+    reply_error(call->reply, REPLY_ERROR_OUT_OF_MEMORY);
+    return 0;
+}
+
+// A subcommand that the command does not have, or one with the wrong number of arguments.
+int reply_subcommand(struct call *call);
+int reply_arity(struct call *call, const char *name);

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// What commands need of the process around them, beyond keyspace and replica: publish and
+// subscribe, the wall clock (`host`, on a worker; the server and the tests implement it), and plain
+// facts and settings (`identity`, never changed; `server`, of the replica thread).
+#pragma once
+#include "base/buf.h"
+#include "command/session.h"
+
+#define QUIPU_VERSION "0.1.0"
+#define REDIS_VERSION "7.0.15" // the Redis whose commands and texts are followed
+
+struct host {
+    const struct host_ops *ops;
+};
+
+enum topic_kind { TOPIC_CHANNEL, TOPIC_PATTERN };
+
+enum { HOST_E_ALREADY = 1, HOST_E_FULL };
+
+typedef void (*topic_visit)(void *ctx, struct span name);
+
+struct host_ops {
+    int64_t (*publish)(struct host *host, struct span channel, struct span message); // receivers
+    // Keep session->channels and patterns. 0, HOST_E_ALREADY, HOST_E_FULL, -ENOMEM.
+    int (*subscribe)(struct host *host, struct session *session, enum topic_kind kind,
+                     struct span name);
+    bool (*unsubscribe)(struct host *host, struct session *session, enum topic_kind kind,
+                        struct span name);
+    // Ends one of the session's subscriptions, if there is any, and tells its name.
+    bool (*unsubscribe_any)(struct host *host, struct session *session, enum topic_kind kind,
+                            struct buf *out_name);
+    // Channels with subscribers, anywhere in the process.
+    void (*channels)(struct host *host, topic_visit visit, void *ctx);
+    uint64_t (*receivers)(struct host *host, struct span channel);
+    uint64_t (*patterns)(struct host *host);
+    uint64_t (*wall_us)(struct host *host);
+};
+
+struct identity {
+    char epoch[17]; // new at each start
+    char run_id[41];
+    const char *replica, *cluster;
+};
+
+struct server_counts { // a moment's sums over the workers
+    uint64_t clients, connections, rejected, commands, input_bytes, output_bytes;
+    uint64_t errors, posted, published, delivered, dropped, channels, patterns;
+    uint64_t resident_bytes;
+    uint64_t cpu_user_us, cpu_system_us;
+};
+
+struct server {
+    // settings
+    const char *directory, *hook; // hook: "default" or its path
+    const char *listen_host;
+    uint16_t port, peer_port;
+    unsigned threads;
+    bool is_strict, is_cut_allowed;
+    uint32_t commit_interval_ms; // CONFIG SET changes it
+    // state
+    uint64_t process_id, started_ms, now_ms;
+    struct server_counts counts, counts_base; // base: as at CONFIG RESETSTAT
+    uint64_t commits_started, commits_done;
+    uint64_t commit_us_last, commit_us_max;
+    uint64_t changes_seen; // by the event thread
+    struct {
+        uint64_t calls, failures, skipped;
+        uint64_t memory_bytes;
+        bool is_disabled;
+        char error[200];
+    } hook_state;
+    bool is_draining; // whoever waits is answered now
+    bool has_failed;
+    char failure[400]; // how the journal failed
+};

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+// INFO, section by section: a section is a row of a table and a function that writes its lines.
+// Names that Redis has are Redis's; what only quipu has is in the section "quipu".
+#include <stdarg.h>
+#include <stdio.h>
+#include "command/handlers.h"
+#include "command/links.h"
+
+struct info {
+    const struct call *call;
+    const struct server *server;
+    struct server_counts since; // since the start or CONFIG RESETSTAT
+    struct buf *out;
+    unsigned links;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct info *info, const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    int len = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (len > 0)
+        buf_put(info->out,
+                span_of(line, (size_t)len < sizeof line ? (size_t)len : sizeof line - 1));
+    buf_put_text(info->out, "\r\n");
+}
+
+typedef unsigned long long number;
+
+static void put_server(struct info *info)
+{
+    const struct server *server = info->server;
+    uint64_t up_s = (server->now_ms - server->started_ms) / 1000;
+    put(info, "redis_version:%s", REDIS_VERSION);
+    put(info, "quipu_version:%s", QUIPU_VERSION);
+    put(info, "redis_mode:standalone");
+    put(info, "os:Linux");
+    put(info, "arch_bits:64");
+    put(info, "multiplexing_api:epoll");
+    put(info, "process_id:%llu", (number)server->process_id);
+    put(info, "run_id:%s", info->call->identity->run_id);
+    put(info, "tcp_port:%u", server->port);
+    put(info, "uptime_in_seconds:%llu", (number)up_s);
+    put(info, "uptime_in_days:%llu", (number)(up_s / 86400));
+    put(info, "io_threads_active:%d", server->threads > 1);
+}
+
+static void put_clients(struct info *info)
+{
+    const struct server_counts *counts = &info->server->counts;
+    put(info, "connected_clients:%llu", (number)counts->clients);
+    put(info, "cluster_connections:0");
+    put(info, "maxclients:%d", LIMIT_CLIENTS);
+    put(info, "client_output_limit:%d", LIMIT_OUTPUT_BYTES);
+    put(info, "client_request_limit:%d", LIMIT_REQUEST_BYTES);
+    put(info, "blocked_clients:0");
+}
+
+static void put_human(struct info *info, const char *name, uint64_t bytes)
+{
+    put(info, "%s:%llu", name, (number)bytes);
+    put(info, "%s_human:%.2fM", name, (double)bytes / 1048576.0);
+}
+
+static void put_memory(struct info *info)
+{
+    struct keyspace_memory memory = keyspace_memory(info->call->keyspace);
+    uint64_t used =
+        memory.records_bytes + memory.tables_bytes + memory.wide_bytes + memory.order_bytes;
+    uint64_t keys = keyspace_keys_count(info->call->keyspace);
+    put_human(info, "used_memory", used);
+    put_human(info, "used_memory_rss", info->server->counts.resident_bytes);
+    put(info, "keyspace_records_bytes:%llu", (number)memory.records_bytes);
+    put(info, "keyspace_tables_bytes:%llu", (number)memory.tables_bytes);
+    put(info, "keyspace_wide_bytes:%llu", (number)memory.wide_bytes);
+    put(info, "keyspace_order_bytes:%llu", (number)memory.order_bytes);
+    put(info, "bytes_per_key:%llu", (number)(keys ? used / keys : 0));
+    put(info, "maxmemory:0");
+    put(info, "maxmemory_policy:noeviction");
+}
+
+static void put_persistence(struct info *info)
+{
+    const struct server *server = info->server;
+    struct replica_counts counts = replica_counts(info->call->replica);
+    put(info, "loading:0");
+    put(info, "async_loading:0");
+    put(info, "durability:%s", server->is_strict ? "strict" : "relaxed");
+    put(info, "commit_interval_ms:%u", server->commit_interval_ms);
+    put(info, "journal:%s", server->has_failed ? "failed" : "ok");
+    if (server->has_failed)
+        put(info, "journal_error:%s", server->failure);
+    put(info, "commits:%llu", (number)counts.commits);
+    put(info, "commits_started:%llu", (number)server->commits_started);
+    put(info, "commits_durable:%llu", (number)server->commits_done);
+    put(info, "commit_last_us:%llu", (number)server->commit_us_last);
+    put(info, "commit_max_us:%llu", (number)server->commit_us_max);
+    put(info, "journal_bytes:%llu", (number)counts.frames_bytes);
+    put(info, "snapshots:%llu", (number)counts.snapshots);
+    put(info, "aof_enabled:1");
+    put(info, "aof_last_write_status:%s", server->has_failed ? "err" : "ok");
+    put(info, "rdb_changes_since_last_save:0");
+    put(info, "rdb_bgsave_in_progress:0");
+}
+
+static void put_stats(struct info *info)
+{
+    const struct server_counts *since = &info->since;
+    put(info, "total_connections_received:%llu", (number)since->connections);
+    put(info, "total_commands_processed:%llu", (number)since->commands);
+    put(info, "total_posted_commands:%llu", (number)since->posted);
+    put(info, "total_net_input_bytes:%llu", (number)since->input_bytes);
+    put(info, "total_net_output_bytes:%llu", (number)since->output_bytes);
+    put(info, "total_error_replies:%llu", (number)since->errors);
+    put(info, "rejected_connections:%llu", (number)since->rejected);
+    put(info, "pubsub_channels:%llu", (number)info->server->counts.channels);
+    put(info, "pubsub_patterns:%llu", (number)info->server->counts.patterns);
+    put(info, "pubsub_published:%llu", (number)since->published);
+    put(info, "pubsub_delivered:%llu", (number)since->delivered);
+    put(info, "pubsub_dropped:%llu", (number)since->dropped);
+    put(info, "expired_keys:0");
+    put(info, "evicted_keys:0");
+}
+
+static void put_link_line(void *ctx, const struct link_row *row)
+{
+    struct info *info = ctx;
+    put(info,
+        "link%u:replica=%s,address=%s,state=%s,changes_behind=%llu,bytes_behind=%llu,heard_ms=%lld",
+        info->links++, row->replica, row->address, row->state, (number)row->changes_behind,
+        (number)row->bytes_behind, (long long)row->heard_ms);
+}
+
+static void put_replication(struct info *info)
+{
+    struct replica_counts counts = replica_counts(info->call->replica);
+    put(info, "role:master");
+    put(info, "connected_slaves:0");
+    put(info, "master_replid:%s", info->call->identity->run_id);
+    put(info, "master_repl_offset:%llu", (number)keyspace_change_newest(info->call->keyspace));
+    put(info, "rounds_sent:%llu", (number)counts.rounds_sent);
+    put(info, "rounds_joined:%llu", (number)counts.rounds_joined);
+    put(info, "rounds_refused:%llu", (number)counts.rounds_refused);
+    put(info, "changes_sent:%llu", (number)counts.units_sent);
+    put(info, "changes_joined:%llu", (number)counts.units_joined);
+    put(info, "walks:%llu", (number)counts.walks);
+    info->links = 0;
+    links_each(info->call->replica, put_link_line, info);
+    put(info, "links:%u", info->links);
+}
+
+static void put_cpu(struct info *info)
+{
+    const struct server_counts *counts = &info->server->counts;
+    put(info, "used_cpu_sys:%.6f", (double)counts->cpu_system_us / 1e6);
+    put(info, "used_cpu_user:%.6f", (double)counts->cpu_user_us / 1e6);
+}
+
+static void put_keyspace(struct info *info)
+{
+    uint64_t keys = keyspace_keys_count(info->call->keyspace);
+    if (keys)
+        put(info, "db0:keys=%llu,expires=0,avg_ttl=0", (number)keys);
+}
+
+static void put_quipu(struct info *info)
+{
+    const struct server *server = info->server;
+    const struct node *node = replica_node(info->call->replica);
+    const struct incarnation *incarnation = &replica_origins(info->call->replica)->list[node->self];
+    struct replica_counts counts = replica_counts(info->call->replica);
+    const char *blocker = node_stability_blocker(node);
+    char hex[2 * sizeof incarnation->bytes + 1];
+    for (size_t i = 0; i < sizeof incarnation->bytes; i++)
+        snprintf(hex + 2 * i, 3, "%02x", incarnation->bytes[i]);
+    put(info, "epoch:%s", info->call->identity->epoch);
+    put(info, "replica:%s", info->call->identity->replica);
+    put(info, "cluster:%s", info->call->identity->cluster);
+    put(info, "incarnation:%s", hex);
+    put(info, "incarnations_known:%u", replica_origins(info->call->replica)->count);
+    put(info, "address:%s", node->address);
+    put(info, "version:%llu", (number)keyspace_change_newest(info->call->keyspace));
+    put(info, "records:%llu", (number)keyspace_memory(info->call->keyspace).records_count);
+    put(info, "collected:%llu", (number)counts.collected);
+    put(info, "collection_blocked_by:%s", blocker ? blocker : "");
+    put(info, "hook:%s", server->hook);
+    put(info, "hook_state:%s", server->hook_state.is_disabled ? "disabled" : "on");
+    put(info, "hook_calls:%llu", (number)server->hook_state.calls);
+    put(info, "hook_skipped:%llu", (number)server->hook_state.skipped);
+    put(info, "hook_failures:%llu", (number)server->hook_state.failures);
+    put(info, "hook_error:%s", server->hook_state.error);
+    put(info, "hook_memory:%llu", (number)server->hook_state.memory_bytes);
+    put(info, "cut_allowed:%d", server->is_cut_allowed);
+}
+
+static const struct section {
+    const char *name;
+    const char *title;
+    void (*put)(struct info *info);
+} sections[] = {
+    {"server", "Server", put_server}, {"clients", "Clients", put_clients},
+    {"memory", "Memory", put_memory}, {"persistence", "Persistence", put_persistence},
+    {"stats", "Stats", put_stats},    {"replication", "Replication", put_replication},
+    {"cpu", "CPU", put_cpu},          {"keyspace", "Keyspace", put_keyspace},
+    {"quipu", "Quipu", put_quipu},
+};
+
+static bool is_asked(const struct call *call, const char *name)
+{
+    if (call->argc == 1)
+        return true;
+    for (uint32_t i = 1; i < call->argc; i++) {
+        struct span asked = call->argv[i];
+        if (span_is_word(asked, name) || span_is_word(asked, "all") ||
+            span_is_word(asked, "default") || span_is_word(asked, "everything"))
+            return true;
+    }
+    return false;
+}
+
+static struct server_counts counts_since(const struct server *server)
+{
+    struct server_counts since = server->counts;
+    const struct server_counts *base = &server->counts_base;
+    since.connections -= base->connections;
+    since.rejected -= base->rejected;
+    since.commands -= base->commands;
+    since.posted -= base->posted;
+    since.input_bytes -= base->input_bytes;
+    since.output_bytes -= base->output_bytes;
+    since.errors -= base->errors;
+    since.published -= base->published;
+    since.delivered -= base->delivered;
+    since.dropped -= base->dropped;
+    return since;
+}
+
+int apply_info(struct call *call)
+{
+    struct buf text;
+    buf_init(&text, call->reply->out->heap);
+    struct info info = {
+        .call = call, .server = call->server, .since = counts_since(call->server), .out = &text};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        if (!is_asked(call, sections[i].name))
+            continue;
+        if (text.len)
+            buf_put_text(&text, "\r\n");
+        put(&info, "# %s", sections[i].title);
+        sections[i].put(&info);
+    }
+    reply_verbatim(call->reply, "txt", buf_span(&text));
+    buf_deinit(&text);
+    return 0;
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// What Redis has no word for: creating a key of a type, its value with its version, its cells, and
+// the digest of everything.
+#include <stdio.h>
+#include "command/handlers.h"
+#include "replica/change.h"
+
+int apply_create(struct call *call)
+{
+    enum cell_type type = CELL_COUNTER;
+    while (type < CELL_PRESENCE && !span_is_word(call->argv[2], key_type_own_name(type)))
+        type++;
+    if (type == CELL_PRESENCE) { // made by PRESENCE.SET alone; and what this version does not have
+        reply_error_with(call->reply, REPLY_ERROR_TYPE_NAME, call->argv[2]);
+        return 0;
+    }
+    if (!key_is_allowed(call, call->argv[1]))
+        return 0;
+    int outcome = replica_create(call->replica, call->argv[1], type);
+    if (outcome == CHANGE_E_TYPE)
+        reply_error(call->reply, REPLY_ERROR_WRONG_TYPE);
+    else if (outcome)
+        return reply_out_of_memory(call);
+    else
+        reply_ok(call->reply);
+    return 0;
+}
+
+int apply_digest(struct call *call)
+{
+    char text[17];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)replica_digest(call->replica));
+    reply_bulk_text(call->reply, text);
+    return 0;
+}
+
+// The version is read before the value: what is told is at least as new as its version, so that the
+// event of a later version always carries news.
+static void put_value(struct call *call, const struct record *record)
+{
+    if (!record || !(record_flags(record) & RECORD_LIVE)) {
+        reply_nil(call->reply);
+        return;
+    }
+    uint64_t version = record_change(record);
+    reply_array(call->reply, 3);
+    reply_bulk_text(call->reply, key_type_own_name(record_type(record)));
+    reply_integer(call->reply, record_value(record));
+    reply_integer(call->reply, (int64_t)version);
+}
+
+// QUIPU.VALUE key [key ...] -> [epoch, [type, value, version] | nil ...]
+int run_value(struct call *call)
+{
+    struct key_batch batch = {.next = 1};
+    reply_array(call->reply, call->argc);
+    reply_bulk_text(call->reply, call->identity->epoch);
+    while (key_batch_next(call, &batch)) {
+        for (uint32_t i = 0; i < batch.count; i++)
+            put_value(call, batch.record[i]);
+    }
+    return 0;
+}
+
+static void put_field(struct reply *reply, const char *name, int64_t value)
+{
+    reply_bulk_text(reply, name);
+    reply_integer(reply, value);
+}
+
+// In CRDT.md's letters: s sequence, b birth, w write, T total, cT and cs of the cut.
+static void put_cell(struct call *call, const struct cell *cell)
+{
+    struct reply *reply = call->reply;
+    reply_map(reply, 8);
+    reply_bulk_text(reply, "replica");
+    reply_bulk_text(reply, replica_name_of(call, cell->origin));
+    reply_bulk_text(reply, "incarnation");
+    put_incarnation(call, cell->origin);
+    put_field(reply, "s", (int64_t)cell->sequence);
+    put_field(reply, "b", (int64_t)cell->birth);
+    put_field(reply, "w", (int64_t)cell->write);
+    put_field(reply, "T", cell->total);
+    put_field(reply, "cs", (int64_t)cell->cut_write);
+    put_field(reply, "cT", cell->cut_total);
+}
+
+// The base that is shown: of the live ones, the newest stamp; ties by incarnation.
+static const struct cell *shown_base(const struct call *call, const struct unit *unit)
+{
+    const struct origins *origins = replica_origins(call->replica);
+    const struct cell *shown = NULL;
+    for (uint16_t i = 0; i < unit->count; i++) {
+        const struct cell *cell = &unit->cells[i];
+        if (cell->base.sequence <= cell->base.cut)
+            continue;
+        if (!shown || cell->base.stamp > shown->base.stamp ||
+            (cell->base.stamp == shown->base.stamp &&
+             incarnation_compare(&origins->list[cell->origin], &origins->list[shown->origin]) > 0))
+            shown = cell;
+    }
+    return shown;
+}
+
+static void put_key(struct call *call, const struct unit *unit)
+{
+    struct reply *reply = call->reply;
+    const struct record *record = key_find(call, call->argv[1]);
+    const struct cell *base = shown_base(call, unit);
+    reply_map(reply, 5);
+    reply_bulk_text(reply, "type");
+    reply_bulk_text(reply, record ? key_type_own_name(record_type(record)) : "none");
+    reply_bulk_text(reply, "value");
+    if (record)
+        reply_integer(reply, record_value(record));
+    else
+        reply_nil(reply);
+    put_field(reply, "base", base ? base->base.value : 0);
+    reply_bulk_text(reply, "deadline");
+    reply_nil(reply);
+    reply_bulk_text(reply, "origins");
+    reply_array(reply, unit->count);
+    for (uint16_t i = 0; i < unit->count; i++)
+        put_cell(call, &unit->cells[i]);
+}
+
+int apply_inspect(struct call *call)
+{
+    struct unit unit;
+    if (replica_inspect(call->replica, call->argv[1], &unit))
+        put_key(call, &unit);
+    else
+        reply_nil(call->reply);
+    unit_deinit(&unit);
+    return 0;
+}

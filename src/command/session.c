@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Session state and its line in CLIENT LIST.
+#include "base/decimal.h"
+#include "command/session.h"
+
+void session_init(struct session *session, uint64_t id, uint64_t now_ms)
+{
+    *session = (struct session){
+        .id = id, .started_ms = now_ms, .active_ms = now_ms, .last = "", .protocol = 2};
+}
+
+void session_reset(struct session *session)
+{
+    session->protocol = 2;
+    session->is_no_evict = session->is_no_touch = false;
+    session->name_len = 0;
+}
+
+// Printable, without blanks: it goes into a line of blank-separated fields.
+static bool take_text(struct span from, char *to, uint8_t *out_len)
+{
+    if (from.len > SESSION_TEXT_MAX)
+        return false;
+    for (size_t i = 0; i < from.len; i++) {
+        if (from.ptr[i] < '!' || from.ptr[i] > '~')
+            return false;
+    }
+    if (from.len)
+        memcpy(to, from.ptr, from.len);
+    *out_len = (uint8_t)from.len;
+    return true;
+}
+
+bool session_set_name(struct session *session, struct span name)
+{
+    return take_text(name, session->name, &session->name_len);
+}
+
+bool session_set_library(struct session *session, struct span name)
+{
+    return take_text(name, session->library, &session->library_len);
+}
+
+bool session_set_version(struct session *session, struct span version)
+{
+    return take_text(version, session->version, &session->version_len);
+}
+
+static void put_number(struct buf *out, const char *field, uint64_t value)
+{
+    buf_put_text(out, field);
+    decimal_put_unsigned(out, value);
+}
+
+static void put_span(struct buf *out, const char *field, struct span value)
+{
+    buf_put_text(out, field);
+    buf_put(out, value);
+}
+
+// In lower case, as Redis has it.
+static void put_last(struct buf *out, const char *name)
+{
+    buf_put_text(out, " cmd=");
+    for (const char *at = *name ? name : "NULL"; *at; at++) {
+        bool is_upper = *name && *at >= 'A' && *at <= 'Z';
+        buf_put_byte(out, (uint8_t)(is_upper ? *at + 32 : *at));
+    }
+}
+
+void session_put_line(const struct session *session, uint64_t now_ms, struct buf *out)
+{
+    put_number(out, "id=", session->id);
+    put_span(out, " addr=", span_text(session->address));
+    put_span(out, " laddr=", span_text(session->local_address));
+    put_span(out, " name=", span_of(session->name, session->name_len));
+    put_number(out, " age=", (now_ms - session->started_ms) / 1000);
+    put_number(out,
+               " idle=", now_ms > session->active_ms ? (now_ms - session->active_ms) / 1000 : 0);
+    buf_put_text(out, session_is_subscribed(session) ? " flags=P" : " flags=N");
+    buf_put_text(out, " db=0");
+    put_number(out, " sub=", session->channels);
+    put_number(out, " psub=", session->patterns);
+    buf_put_text(out, " ssub=0 multi=-1");
+    put_last(out, session->last);
+    buf_put_text(out, " user=default redir=-1");
+    put_number(out, " resp=", session->protocol);
+    put_span(out, " lib-name=", span_of(session->library, session->library_len));
+    put_span(out, " lib-ver=", span_of(session->version, session->version_len));
+    put_number(out, " tot-cmds=", session->commands_count);
+    buf_put_byte(out, '\n');
+}

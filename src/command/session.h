@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a connection is to the commands: its protocol version, its names, its subscriptions'
+// numbers. It belongs to the worker that serves it.
+#pragma once
+#include "base/buf.h"
+
+#define SESSION_TEXT_MAX 64
+
+struct session {
+    uint64_t id;
+    uint64_t started_ms, active_ms; // monotonic
+    uint64_t commands_count;
+    const char *last;  // name of the last command, "" before the first
+    uint32_t channels; // subscribed to
+    uint32_t patterns;
+    uint8_t protocol; // 2 or 3
+    bool is_no_evict, is_no_touch;
+    uint8_t name_len, library_len, version_len;
+    char name[SESSION_TEXT_MAX];
+    char library[SESSION_TEXT_MAX], version[SESSION_TEXT_MAX]; // of the client's library
+    char address[SESSION_TEXT_MAX], local_address[SESSION_TEXT_MAX];
+};
+
+void session_init(struct session *session, uint64_t id, uint64_t now_ms);
+// As at the start, but for id, addresses and times. Subscriptions are the caller's to end.
+void session_reset(struct session *session);
+
+static inline bool session_is_subscribed(const struct session *session)
+{
+    return session->channels || session->patterns;
+}
+
+// False, unchanged: too long, or not printable without blanks.
+bool session_set_name(struct session *session, struct span name);
+bool session_set_library(struct session *session, struct span name);
+bool session_set_version(struct session *session, struct span version);
+
+// One line of CLIENT LIST, with its end.
+void session_put_line(const struct session *session, uint64_t now_ms, struct buf *out);

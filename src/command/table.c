@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table, and its index. Names are compared as two words folded to upper case, so a look-up is
+// two loads, one multiplication and one compare; nothing is hashed byte by byte.
+#include <assert.h>
+#include "command/handlers.h"
+
+#define READ      COMMAND_READ
+#define READ_FAST (COMMAND_READ | COMMAND_FAST)
+#define ADD       (COMMAND_WRITE | COMMAND_FAST | COMMAND_KEY | COMMAND_COMMIT)
+#define CHANGE    (COMMAND_WRITE | COMMAND_COMMIT)
+#define STALE     (COMMAND_STALE | COMMAND_FAST)
+#define LISTEN    (COMMAND_PUBSUB | COMMAND_SUBSCRIBED | COMMAND_ALONE | COMMAND_STALE)
+
+// name, arity, first key, last key, step, flags, group, summary, run, apply
+static const struct command table[] = {
+    {"AUTH", -2, 0, 0, 0, STALE, "connection", "Authenticates the connection.", run_auth, NULL},
+    {"CLIENT", -2, 0, 0, 0, COMMAND_ADMIN | COMMAND_STALE, "connection",
+     "Names, lists and ends connections.", run_client, NULL},
+    {"CLUSTER", -2, 0, 0, 0, COMMAND_STALE, "server", "Refuses: this is not a Redis cluster.",
+     run_cluster, NULL},
+    {"COMMAND", -1, 0, 0, 0, COMMAND_STALE, "server", "Tells what commands there are.", run_command,
+     NULL},
+    {"CONFIG", -2, 0, 0, 0, COMMAND_ADMIN | COMMAND_FACTS, "server", "Reads and changes settings.",
+     NULL, apply_config},
+    {"DBSIZE", 1, 0, 0, 0, READ_FAST, "server", "Returns the number of keys.", run_dbsize, NULL},
+    {"DECR", 2, 1, 1, 1, ADD, "counter", "Subtracts one from a counter.", run_decr, apply_decr},
+    {"DECRBY", -3, 1, 1, 1, ADD, "counter", "Subtracts from a counter.", run_decrby, apply_decrby},
+    {"DEL", -2, 1, -1, 1, CHANGE, "generic", "Resets keys by what has been seen of them here.",
+     NULL, apply_del},
+    {"ECHO", 2, 0, 0, 0, STALE, "connection", "Returns its argument.", run_echo, NULL},
+    {"EXISTS", -2, 1, -1, 1, READ_FAST, "generic", "Counts the keys that exist.", run_exists, NULL},
+    {"FLUSHALL", -1, 0, 0, 0, CHANGE, "server", "Resets every key.", NULL, apply_flush},
+    {"FLUSHDB", -1, 0, 0, 0, CHANGE, "server", "Resets every key.", NULL, apply_flush},
+    {"FUNCTION", -2, 0, 0, 0, COMMAND_ADMIN, "scripting", "FLUSH only: there are no functions.",
+     run_function, NULL},
+    {"GADD", -3, 1, 1, 1, CHANGE, "set", "Adds members to a grow-only set.", NULL, apply_gadd},
+    {"GET", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "counter", "Returns a counter's value.", run_get,
+     NULL},
+    {"HELLO", -1, 0, 0, 0, STALE, "connection", "Chooses the protocol version.", run_hello, NULL},
+    {"INCR", 2, 1, 1, 1, ADD, "counter", "Adds one to a counter.", run_incr, apply_incr},
+    {"INCRBY", -3, 1, 1, 1, ADD, "counter", "Adds to a counter.", run_incrby, apply_incrby},
+    {"INFO", -1, 0, 0, 0, COMMAND_STALE | COMMAND_FACTS, "server", "Tells the state of the server.",
+     NULL, apply_info},
+    {"KEYS", 2, 0, 0, 0, READ, "generic", "Returns all keys that match a pattern.", run_keys, NULL},
+    {"MEMORY", -2, 2, 2, 1, READ, "server", "USAGE: the bytes that a key takes.", run_memory, NULL},
+    {"MGET", -2, 1, -1, 1, READ_FAST, "counter", "Returns the values of counters.", run_mget, NULL},
+    {"OBJECT", -2, 2, 2, 1, READ, "generic", "ENCODING: how a key is held.", run_object, NULL},
+    {"PING", -1, 0, 0, 0, STALE | COMMAND_SUBSCRIBED, "connection", "Answers.", run_ping, NULL},
+    {"PRESENCE.LIST", 2, 1, 1, 1, READ, "presence", "Returns the owners present under a key.", NULL,
+     apply_presence_list},
+    {"PRESENCE.SET", -5, 1, 1, 1, CHANGE, "presence", "Sets an owner's count for a while.", NULL,
+     apply_presence_set},
+    {"PSUBSCRIBE", -2, 0, 0, 0, LISTEN, "pubsub", "Listens to channels that match patterns.",
+     run_psubscribe, NULL},
+    {"PTTL", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic", "-1 for a key that exists, else -2.",
+     run_ttl, NULL},
+    {"PUBLISH", 3, 0, 0, 0, COMMAND_PUBSUB | COMMAND_FAST, "pubsub",
+     "Sends a message to a channel of this replica.", run_publish, NULL},
+    {"PUBSUB", -2, 0, 0, 0, COMMAND_PUBSUB, "pubsub", "Tells about channels and subscribers.",
+     run_pubsub, NULL},
+    {"PUNSUBSCRIBE", -1, 0, 0, 0, LISTEN, "pubsub", "Stops listening to patterns.",
+     run_punsubscribe, NULL},
+    {"QUIPU.CREATE", 3, 1, 1, 1, CHANGE, "quipu", "Creates a key of a type.", NULL, apply_create},
+    {"QUIPU.DIGEST", 1, 0, 0, 0, READ, "quipu", "A hash of all values, equal once converged.", NULL,
+     apply_digest},
+    {"QUIPU.FRESH", -1, 1, 1, 1, READ, "quipu", "Tells when each replica was last heard.", NULL,
+     apply_fresh},
+    {"QUIPU.INSPECT", 2, 1, 1, 1, READ | COMMAND_COMMIT, "quipu",
+     "Shows a key's part of each replica.", NULL, apply_inspect},
+    {"QUIPU.LINK", 3, 0, 0, 0, COMMAND_ADMIN, "quipu", "Cuts and heals links, for drills.", NULL,
+     apply_link},
+    {"QUIPU.LINKS", 1, 0, 0, 0, READ, "quipu", "Tells the state of the links to peers.", NULL,
+     apply_links},
+    {"QUIPU.MEMBERS", 1, 0, 0, 0, READ, "quipu", "Returns the members of the cluster.", NULL,
+     apply_members},
+    {"QUIPU.TOKEN", 1, 0, 0, 0, READ | COMMAND_COMMIT | COMMAND_DURABLE, "quipu",
+     "A token for all that was written and seen here until now.", NULL, apply_token},
+    {"QUIPU.VALUE", -2, 1, -1, 1, READ_FAST, "quipu", "Returns types, values and versions.",
+     run_value, NULL},
+    {"QUIPU.WAIT", 3, 0, 0, 0, READ, "quipu", "Waits until what a token tells of is seen here.",
+     NULL, apply_wait},
+    {"QUIT", -1, 0, 0, 0, STALE | COMMAND_SUBSCRIBED, "connection", "Closes the connection.",
+     run_quit, NULL},
+    {"READONLY", 1, 0, 0, 0, STALE, "server", "Refuses: this is not a Redis cluster.", run_cluster,
+     NULL},
+    {"RESET", 1, 0, 0, 0, STALE | COMMAND_SUBSCRIBED, "connection",
+     "Makes the connection as it was at its start.", run_reset, NULL},
+    {"ROLE", 1, 0, 0, 0, STALE, "server", "Returns master: every replica takes writes.", run_role,
+     NULL},
+    {"SCAN", -2, 0, 0, 0, READ, "generic", "Returns the keys, a part at a time.", run_scan, NULL},
+    {"SCARD", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "set", "Returns the number of members.",
+     run_scard, NULL},
+    {"SELECT", 2, 0, 0, 0, STALE, "connection", "Accepts 0, the only database.", run_select, NULL},
+    {"SET", -3, 1, 1, 1, CHANGE, "counter", "Resets a counter to a value.", NULL, apply_set},
+    {"SISMEMBER", 3, 1, 1, 1, READ_FAST | COMMAND_KEY, "set", "Tells whether it is a member.",
+     run_sismember, NULL},
+    {"SLOWLOG", -2, 0, 0, 0, COMMAND_ADMIN, "server", "Is always empty.", run_slowlog, NULL},
+    {"SMEMBERS", 2, 1, 1, 1, READ, "set", "Returns all members.", NULL, apply_smembers},
+    {"SMISMEMBER", -3, 1, 1, 1, READ_FAST | COMMAND_KEY, "set", "Tells which are members.",
+     run_smismember, NULL},
+    {"SUBSCRIBE", -2, 0, 0, 0, LISTEN, "pubsub", "Listens to channels.", run_subscribe, NULL},
+    {"TIME", 1, 0, 0, 0, STALE, "server", "Returns the wall clock.", run_time, NULL},
+    {"TTL", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic", "-1 for a key that exists, else -2.",
+     run_ttl, NULL},
+    {"TYPE", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic", "Returns the type of a key.", run_type,
+     NULL},
+    {"UNLINK", -2, 1, -1, 1, CHANGE, "generic", "As DEL.", NULL, apply_del},
+    {"UNSUBSCRIBE", -1, 0, 0, 0, LISTEN, "pubsub", "Stops listening to channels.", run_unsubscribe,
+     NULL},
+};
+
+unsigned command_count(void)
+{
+    return sizeof table / sizeof *table;
+}
+
+const struct command *command_at(unsigned i)
+{
+    return &table[i];
+}
+
+const struct command *command_named(struct span name)
+{
+    for (unsigned i = 0; i < command_count(); i++) {
+        if (span_is_word(name, table[i].name))
+            return &table[i];
+    }
+    return NULL;
+}
+
+// Up to eight bytes as a word, zeros behind them, without a look beyond the end.
+static inline uint64_t load(const uint8_t *at, size_t len)
+{
+    uint64_t word;
+    uint32_t first, last;
+    if (len >= 8) {
+        memcpy(&word, at, 8);
+        return word;
+    }
+    if (len >= 4) {
+        memcpy(&first, at, 4);
+        memcpy(&last, at + len - 4, 4);
+        return first | (uint64_t)last << 8 * (len - 4);
+    }
+    if (len == 0)
+        return 0;
+    return at[0] | (uint64_t)at[len / 2] << 8 * (len / 2) | (uint64_t)at[len - 1] << 8 * (len - 1);
+}
+
+// ASCII lower case to upper, eight bytes at once.
+static inline uint64_t fold(uint64_t word)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t seven = word & 0x7f * ones;
+    uint64_t is_from_a = seven + (0x80 - 'a') * ones;
+    uint64_t is_past_z = seven + (0x7f - 'z') * ones;
+    uint64_t is_lower = (is_from_a ^ is_past_z) & ~word & 0x80 * ones;
+    return word ^ is_lower >> 2;
+}
+
+static inline uint32_t slot_of(uint64_t low, uint64_t high)
+{
+    return (uint32_t)((low ^ high * 0x9e3779b97f4a7c15u) * 0xd6e8feb86659fd93u >> 54);
+}
+
+static inline struct command_slot slot_for(struct span name)
+{
+    size_t head = name.len < 8 ? name.len : 8;
+    return (struct command_slot){.low = fold(load(name.ptr, head)),
+                                 .high = fold(load(name.ptr + head, name.len - head)),
+                                 .len = name.len};
+}
+
+void command_index_init(struct command_index *index)
+{
+    memset(index, 0, sizeof *index);
+    for (unsigned i = 0; i < command_count(); i++) {
+        struct span name = span_text(table[i].name);
+        assert(name.len <= COMMAND_NAME_MAX);
+        struct command_slot entry = slot_for(name);
+        entry.command = &table[i];
+        uint32_t at = slot_of(entry.low, entry.high);
+        while (index->slot[at].command)
+            at = (at + 1) % COMMAND_SLOTS;
+        index->slot[at] = entry;
+    }
+}
+
+const struct command *command_find(const struct command_index *index, struct span name)
+{
+    if (name.len > COMMAND_NAME_MAX)
+        return NULL;
+    struct command_slot wanted = slot_for(name);
+    for (uint32_t at = slot_of(wanted.low, wanted.high);; at = (at + 1) % COMMAND_SLOTS) {
+        const struct command_slot *slot = &index->slot[at];
+        if (slot->low == wanted.low && slot->high == wanted.high && slot->len == wanted.len)
+            return slot->command;
+        if (!slot->command)
+            return NULL;
+    }
+}
+
+bool command_takes(const struct command *command, uint32_t argc)
+{
+    return command->arity >= 0 ? argc == (uint32_t)command->arity
+                               : argc >= (uint32_t)-command->arity;
+}
+
+// As error texts have it: in lower case.
+static void refuse_with_name(struct call *call, enum reply_error_code code)
+{
+    uint8_t name[COMMAND_NAME_MAX];
+    size_t len = strlen(call->command->name);
+    for (size_t i = 0; i < len; i++) {
+        uint8_t byte = (uint8_t)call->command->name[i];
+        name[i] = byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + 32) : byte;
+    }
+    reply_error_with(call->reply, code, span_of(name, len));
+}
+
+bool command_refuse(struct call *call)
+{
+    const struct command *command = call->command;
+    const struct session *session = call->session;
+    if (!command) {
+        reply_error_unknown(call->reply, call->argv, call->argc);
+        return true;
+    }
+    if (!command_takes(command, call->argc)) {
+        refuse_with_name(call, REPLY_ERROR_ARITY);
+        return true;
+    }
+    if (session && session->protocol == 2 && session_is_subscribed(session) &&
+        !(command->flags & COMMAND_SUBSCRIBED)) {
+        refuse_with_name(call, REPLY_ERROR_NOT_IN_SUBSCRIBE);
+        return true;
+    }
+    return false;
+}
+
+int reply_arity(struct call *call, const char *name)
+{
+    reply_error_with(call->reply, REPLY_ERROR_ARITY, span_text(name));
+    return 0;
+}
+
+int reply_subcommand(struct call *call)
+{
+    reply_error_with(call->reply, REPLY_ERROR_SUBCOMMAND, call->argv[1]);
+    return 0;
+}

@@ -12,7 +12,7 @@ MAY_INCLUDE = {
     "node": ["base", "crdt", "wire"],
     "replica": ["base", "crdt", "keyspace", "node", "wire", "journal"],
     "command": ["base", "crdt", "keyspace", "node", "replica", "wire"],
-    "script": ["base", "command"],
+    "script": ["base", "command", "wire/json.h"],
     "os": ["base", "journal/disk.h"],
     "db": ["base", "crdt", "keyspace", "wire", "journal", "node", "replica", "command", "script", "os"],
     "service": ["base", "wire", "os"],

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests, a block at a time: parse ahead, hash and prefetch the table's lines, then the records',
+// then run in order. By the time a request runs, what it needs of memory has come.
+//
+// A block ends early where order demands it: a command that belongs to the replica thread goes
+// there with those right behind it that do too, and the rest of the input waits for their answers.
+#include <errno.h>
+#include "db/private.h"
+
+#define HELD_PAUSE_BYTES (1u << 20) // held back of one client: it is not read from until they leave
+
+struct block {
+    struct client *client;
+    struct worker *worker;
+    struct span input;
+    unsigned count;
+    size_t used;
+    bool is_any_write;
+    bool is_fault; // the parser's, behind the last request
+};
+
+// ---- parsing
+
+static void note(struct block *block, const struct resp_request *parsed)
+{
+    struct worker *worker = block->worker;
+    struct request *request = &worker->request[block->count++];
+    const struct command *command = command_find(&worker->db->index, parsed->argv[0]);
+    *request = (struct request){
+        .command = command, .argv = parsed->argv, .argc = parsed->argc, .start = block->used};
+    if (!command)
+        return;
+    block->is_any_write |= (command->flags & COMMAND_WRITE) != 0;
+    if (!(command->flags & COMMAND_KEY) || parsed->argc < 2)
+        return;
+    struct address address = {.kind = UNIT_KEY, .key = parsed->argv[1]};
+    request->hash = keyspace_hash(worker->db->keyspace, &address);
+    keyspace_prefetch(worker->db->keyspace, request->hash);
+}
+
+// One request. False: the block ends here.
+static bool parse_one(struct block *block, uint32_t *taken)
+{
+    struct worker *worker = block->worker;
+    struct resp_parser *parser = &block->client->parser;
+    struct span rest = span_of(block->input.ptr + block->used, block->input.len - block->used);
+    struct resp_request parsed = {.argv = worker->argv + *taken,
+                                  .argv_max = worker->argv_cap - *taken,
+                                  .unescaped = &worker->unescaped};
+    size_t used;
+    int outcome = resp_parse(parser, rest, &parsed, &used);
+    if (outcome == RESP_E_ROOM && block->count == 0 && worker_room(worker, parser->argc)) {
+        parsed.argv = worker->argv;
+        parsed.argv_max = worker->argv_cap;
+        outcome = resp_parse(parser, rest, &parsed, &used);
+    }
+    if (outcome) {
+        bool is_later = outcome == RESP_E_MORE || (outcome == RESP_E_ROOM && block->count);
+        block->is_fault = !is_later;
+        return false;
+    }
+    if (parsed.argc) {
+        note(block, &parsed);
+        *taken += parsed.argc;
+    }
+    block->used += used;
+    return !parsed.is_quoted; // what it borrows from is overwritten by the next
+}
+
+static void parse_ahead(struct block *block)
+{
+    struct worker *worker = block->worker;
+    uint32_t taken = 0;
+    while (block->count < DB_AHEAD && block->used < block->input.len && parse_one(block, &taken))
+        continue;
+    if (block->count < 2)
+        return;
+    for (unsigned i = 0; i < block->count; i++) {
+        if (worker->request[i].hash)
+            keyspace_prefetch_record(worker->db->keyspace, worker->request[i].hash);
+    }
+}
+
+// What was parsed behind request `i` is parsed again when it is its turn.
+static void stop_at(struct block *block, unsigned i)
+{
+    block->used = block->worker->request[i].start;
+    block->client->parser = (struct resp_parser){0};
+    block->is_fault = false;
+}
+
+// ---- sending away
+
+// From request `i` on, as many as go the same way. The first goes whatever its row says.
+static void send_away(struct block *block, unsigned i, bool is_failed)
+{
+    struct worker *worker = block->worker;
+    unsigned end = i + 1;
+    while (end < block->count && worker->request[end].command &&
+           command_is_posted(worker->request[end].command) &&
+           !(is_failed && (worker->request[end].command->flags & COMMAND_WRITE)) &&
+           command_takes(worker->request[end].command, worker->request[end].argc))
+        end++;
+    if (batch_send(block->client, &worker->request[i], end - i)) {
+        client_fail(block->client, -ENOMEM);
+        return;
+    }
+    if (end < block->count)
+        stop_at(block, end);
+}
+
+// ---- running
+
+struct run {
+    struct call call;
+    struct reply reply;
+    bool is_failed; // the journal
+};
+
+static void begin_run(struct run *run, const struct block *block, struct buf *out)
+{
+    struct worker *worker = block->worker;
+    struct client *client = block->client;
+    *run = (struct run){.reply = reply_to(out, client->session.protocol),
+                        .is_failed = gate_has_failed(&worker->db->gate)};
+    run->call = (struct call){.reply = &run->reply,
+                              .keyspace = worker->db->keyspace,
+                              .identity = &worker->db->identity,
+                              .session = &client->session,
+                              .host = &worker->host,
+                              .query = &worker->query,
+                              .now_ms = loop_now_ms(worker->loop)};
+}
+
+static void refuse_write(struct run *run, const struct worker *worker)
+{
+    reply_error_with(&run->reply, REPLY_ERROR_STOPPED,
+                     span_text(worker->db->committer.server.failure));
+}
+
+// The rare outcomes, which end the block.
+static void follow(struct block *block, const struct run *run, unsigned i, int outcome)
+{
+    struct client *client = block->client;
+    if (outcome == COMMAND_E_POST) {
+        send_away(block, i, run->is_failed);
+        return;
+    }
+    if (outcome != COMMAND_E_TOUR || tour_start(client, &block->worker->query))
+        client_close(client);
+    if (i + 1 < block->count)
+        stop_at(block, i + 1);
+}
+
+// Runs request `i`. False: the block ends, and block->used says where.
+static bool run_one(struct block *block, struct run *run, unsigned i)
+{
+    struct client *client = block->client;
+    const struct request *request = &block->worker->request[i];
+    const struct command *command = request->command;
+    run->call.command = command;
+    run->call.argv = request->argv;
+    run->call.argc = request->argc;
+    run->call.hash = request->hash;
+    if (command_refuse(&run->call))
+        return true;
+    client->session.last = command->name;
+    if ((command->flags & COMMAND_WRITE) && run->is_failed) {
+        refuse_write(run, block->worker);
+        return true;
+    }
+    if ((command->flags & COMMAND_ALONE) && !held_is_empty(&client->held)) {
+        stop_at(block, i); // client_release goes on from here
+        stream_pause(&client->stream);
+        return false;
+    }
+    int outcome = command_is_posted(command) ? COMMAND_E_POST : command->run(&run->call);
+    if (outcome)
+        follow(block, run, i, outcome);
+    return outcome == 0;
+}
+
+static void end_run(struct block *block, const struct run *run, uint32_t answers, bool is_held)
+{
+    struct client *client = block->client;
+    struct worker *worker = block->worker;
+    struct db *db = worker->db;
+    tally_add(&worker->tallies, TALLY_COMMANDS, answers);
+    if (run->reply.errors_count)
+        tally_add(&worker->tallies, TALLY_ERRORS, run->reply.errors_count);
+    client->session.commands_count += answers;
+    worker->is_kick_wanted |= run->call.is_first;
+    if (!is_held) {
+        stream_written(&client->stream);
+        return;
+    }
+    if (held_is_empty(&client->held) && client->held.bytes.len == 0)
+        return;
+    worker_hold(worker, client);
+    held_add(&client->held, answers, block->is_any_write ? gate_needed(&db->gate) : 0);
+    if (buf_has_failed(&client->held.bytes))
+        client_fail(client, -ENOMEM);
+    else if (client->held.bytes.len > HELD_PAUSE_BYTES)
+        stream_pause(&client->stream);
+}
+
+static void answer_fault(struct block *block)
+{
+    struct client *client = block->client;
+    bool is_held = !held_is_empty(&client->held);
+    struct buf *out = is_held ? &client->held.bytes : stream_out(&client->stream);
+    struct reply reply = reply_to(out, client->session.protocol);
+    reply_protocol_error(&reply, &client->parser);
+    if (is_held)
+        held_add(&client->held, 1, 0);
+    else
+        stream_written(&client->stream);
+    client_close(client);
+}
+
+static bool can_go_on(const struct client *client)
+{
+    return !client->is_away && !client->is_closing && !client->stream.is_paused;
+}
+
+static size_t execute_block(struct client *client, struct span input)
+{
+    struct block block = {.client = client, .worker = client->worker, .input = input};
+    parse_ahead(&block);
+    if (block.count) {
+        bool is_held =
+            client->worker->db->is_strict && (block.is_any_write || !held_is_empty(&client->held));
+        struct run run;
+        begin_run(&run, &block, is_held ? &client->held.bytes : stream_out(&client->stream));
+        unsigned i = 0;
+        while (i < block.count && run_one(&block, &run, i))
+            i++;
+        end_run(&block, &run, i, is_held);
+    }
+    if (block.is_fault && can_go_on(client))
+        answer_fault(&block);
+    return block.used;
+}
+
+size_t execute(struct client *client, struct span input)
+{
+    size_t used = 0;
+    while (used < input.len && can_go_on(client)) {
+        size_t more = execute_block(client, span_of(input.ptr + used, input.len - used));
+        if (more == 0)
+            break;
+        used += more;
+    }
+    return used;
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers about the process: collected when INFO asks for them, and the limits of this build.
+#include <stdio.h>
+#include "db/private.h"
+#include "os/usage.h"
+
+static uint64_t sum(const struct db *db, enum tally which)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < db->workers_count; i++)
+        total += tally_read(&db->workers[i].tallies, which);
+    return total;
+}
+
+void facts_collect(struct db *db, struct server *server)
+{
+    struct pubsub_counts pubsub = pubsub_counts(db->pubsub);
+    struct usage usage = usage_of_process();
+    server->now_ms = loop_now_ms(db->loop);
+    server->counts = (struct server_counts){.clients = gate_clients(&db->gate),
+                                            .connections = sum(db, TALLY_CONNECTIONS),
+                                            .rejected = sum(db, TALLY_REJECTED),
+                                            .commands = sum(db, TALLY_COMMANDS),
+                                            .input_bytes = sum(db, TALLY_INPUT),
+                                            .output_bytes = sum(db, TALLY_OUTPUT),
+                                            .errors = sum(db, TALLY_ERRORS),
+                                            .posted = sum(db, TALLY_POSTED),
+                                            .published = pubsub.published,
+                                            .delivered = sum(db, TALLY_DELIVERED),
+                                            .dropped = pubsub.dropped,
+                                            .channels = pubsub.channels,
+                                            .patterns = pubsub.patterns,
+                                            .resident_bytes = usage.resident_bytes,
+                                            .cpu_user_us = usage.user_us,
+                                            .cpu_system_us = usage.system_us};
+    events_describe(db->events, server);
+}
+
+void db_print_limits(void)
+{
+    static const struct {
+        const char *what;
+        unsigned long long limit;
+        const char *unit;
+    } rows[] = {
+        {"a key, a member or an owner", LIMIT_KEY_BYTES, "bytes"},
+        {"a request, all its arguments", LIMIT_REQUEST_BYTES, "bytes"},
+        {"arguments of a request", LIMIT_REQUEST_ARGS, ""},
+        {"unsent answers of a client, then it is closed", LIMIT_OUTPUT_BYTES, "bytes"},
+        {"clients", LIMIT_CLIENTS, ""},
+        {"names that a client listens to", PUBSUB_SUBSCRIBED_MAX, ""},
+        {"messages under way to a worker", PUBSUB_QUEUED_MAX, "bytes"},
+        {"peers", DB_PEERS_MAX, ""},
+        {"incarnations known", LIMIT_ORIGINS, ""},
+        {"one replica's part of a counter, plus or minus", (unsigned long long)LIMIT_TOTAL, ""},
+        {"changed keys remembered for peers", LIMIT_CHANGE_ORDER, ""},
+        {"steps of a hook call", SCRIPT_STEPS_MAX, "VM instructions"},
+        {"memory of the hook", SCRIPT_MEMORY_MAX, "bytes"},
+        {"worker threads", DB_THREADS_MAX, ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        printf("%-50s %20llu %s\n", rows[i].what, rows[i].limit, rows[i].unit);
+}

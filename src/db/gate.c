@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only atomics outside the keyspace; each order says what it pairs with.
+#include "db/gate.h"
+
+uint64_t gate_begin(struct gate *gate)
+{
+    // Only this thread writes `started`. The fence pairs with the one in gate_needed(): a worker
+    // that still read the number before this one has its additions before this commit's drain.
+    uint64_t number = atomic_load_explicit(&gate->started, memory_order_relaxed) + 1;
+    atomic_store_explicit(&gate->started, number, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+    return number;
+}
+
+void gate_finish(struct gate *gate, uint64_t number)
+{
+    // Release: pairs with gate_done(); who sees the number may tell clients.
+    atomic_store_explicit(&gate->done, number, memory_order_release);
+}
+
+uint64_t gate_needed(const struct gate *gate)
+{
+    atomic_thread_fence(memory_order_seq_cst); // see gate_begin()
+    return atomic_load_explicit(&gate->started, memory_order_relaxed) + 1;
+}
+
+uint64_t gate_done(const struct gate *gate)
+{
+    return atomic_load_explicit(&gate->done, memory_order_acquire); // see gate_finish()
+}
+
+void gate_fail(struct gate *gate)
+{
+    // Release, acquire: whoever sees it sees why (server.failure is written before).
+    atomic_store_explicit(&gate->has_failed, true, memory_order_release);
+}
+
+bool gate_has_failed(const struct gate *gate)
+{
+    return atomic_load_explicit(&gate->has_failed, memory_order_acquire);
+}
+
+bool gate_enter(struct gate *gate, uint32_t max)
+{
+    // Relaxed: a count, it orders nothing.
+    if (atomic_fetch_add_explicit(&gate->clients, 1, memory_order_relaxed) < max)
+        return true;
+    gate_leave(gate);
+    return false;
+}
+
+void gate_leave(struct gate *gate)
+{
+    atomic_fetch_sub_explicit(&gate->clients, 1, memory_order_relaxed);
+}
+
+uint32_t gate_clients(const struct gate *gate)
+{
+    return atomic_load_explicit(&gate->clients, memory_order_relaxed);
+}
+
+static void hear(struct loop_post *post)
+{
+    struct bell *bell = (struct bell *)post;
+    // Cleared before anything is looked at. Sequentially consistent, with the exchange below: what
+    // was written before a ring that found the bell rung is seen by on_ring.
+    atomic_store(&bell->is_rung, false);
+    atomic_thread_fence(memory_order_seq_cst);
+    bell->on_ring(bell);
+}
+
+void bell_init(struct bell *bell, struct loop *loop, void (*on_ring)(struct bell *bell))
+{
+    *bell = (struct bell){.post = {.run = hear}, .loop = loop, .on_ring = on_ring};
+}
+
+void bell_ring(struct bell *bell)
+{
+    if (!atomic_exchange(&bell->is_rung, true))
+        loop_post(bell->loop, &bell->post);
+}
+
+// One writer, so no read-modify-write; relaxed, a count orders nothing.
+void tally_add(struct tallies *tallies, enum tally which, uint64_t amount)
+{
+    uint64_t count = atomic_load_explicit(&tallies->count[which], memory_order_relaxed);
+    atomic_store_explicit(&tallies->count[which], count + amount, memory_order_relaxed);
+}
+
+uint64_t tally_read(const struct tallies *tallies, enum tally which)
+{
+    return atomic_load_explicit(&tallies->count[which], memory_order_relaxed);
+}

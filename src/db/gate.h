@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that the threads of a database share without a lock, beside the keyspace: which
+// commits began and which are durable, whether the journal has failed, how many clients there are,
+// the workers' running counts, and bells, by which one thread wakes another at most once until it
+// has looked.
+//
+// The promise of strict mode hangs on two numbers. A worker adds, then asks gate_needed(): the
+// number after the newest commit that has begun. That commit begins later, so its drain finds the
+// addition; when gate_done() has reached it, the addition is on disk.
+#pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "os/loop.h"
+
+struct gate {
+    _Atomic uint64_t started, done;
+    atomic_bool has_failed;
+    _Atomic uint32_t clients;
+};
+
+// The replica thread: the number of the commit that begins now. Before its drain.
+uint64_t gate_begin(struct gate *gate);
+// ... and that it, with all that was added before it began, is durable.
+void gate_finish(struct gate *gate, uint64_t number);
+// A worker, after its additions: the commit that will hold them.
+uint64_t gate_needed(const struct gate *gate);
+uint64_t gate_done(const struct gate *gate);
+
+void gate_fail(struct gate *gate); // for good
+bool gate_has_failed(const struct gate *gate);
+
+// False: there are `max` already.
+bool gate_enter(struct gate *gate, uint32_t max);
+void gate_leave(struct gate *gate);
+uint32_t gate_clients(const struct gate *gate);
+
+struct bell {
+    struct loop_post post; // first
+    struct loop *loop;     // whose thread hears it
+    atomic_bool is_rung;
+    void (*on_ring)(struct bell *bell);
+};
+void bell_init(struct bell *bell, struct loop *loop, void (*on_ring)(struct bell *bell));
+// Any thread. on_ring runs after this, once for all rings until it began.
+void bell_ring(struct bell *bell);
+
+// A worker's counts: only its thread changes them, any thread reads them.
+enum tally {
+    TALLY_CONNECTIONS,
+    TALLY_REJECTED,
+    TALLY_COMMANDS,
+    TALLY_POSTED,
+    TALLY_INPUT,
+    TALLY_OUTPUT,
+    TALLY_ERRORS,
+    TALLY_DELIVERED,
+    TALLIES
+};
+struct tallies {
+    _Atomic uint64_t count[TALLIES];
+};
+void tally_add(struct tallies *tallies, enum tally which, uint64_t amount);
+uint64_t tally_read(const struct tallies *tallies, enum tally which);

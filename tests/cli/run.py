@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`quipu count` against a database that breaks off anywhere; ends with "N passed, N failed".
+"""`quipu count` against a database that breaks off anywhere, and against a real one that is killed;
+`quipu check`, and what `quipu up` does when something is wrong. Ends with "N passed, N failed".
 
     tests/cli/run.py [BINARY]        default build/release/quipu
 """
@@ -224,6 +225,179 @@ def test_a_database_that_stays_away_is_given_up_with_the_way_on():
     run = count(database, joined(lines), "--retry", "100ms")
     assert run.returncode == 1 and b"did not come back" in run.stderr, run.stderr
     assert b"--state" in run.stderr
+
+
+# ---- with a real database
+
+
+class RealDatabase:
+    """A `quipu db` that keeps its ports over restarts."""
+
+    def __init__(self, folder, *more):
+        self.folder, self.more, self.port, self.peers = folder, more, 0, 0
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [BINARY, "db", "--replica", "r1", "--data", self.folder, "--listen",
+             f"127.0.0.1:{self.port}", "--peer-listen", f"127.0.0.1:{self.peers}", *self.more],
+            stderr=subprocess.PIPE)
+        for line in self.process.stderr:
+            found = re.search(rb"ready, RESP on [^ ]*:(\d+), peers on [^ ]*:(\d+)", line)
+            if found:
+                self.port, self.peers = int(found[1]), int(found[2])
+                return
+        raise AssertionError("the database did not start")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+
+    def stop(self):
+        self.process.terminate()
+        assert self.process.wait(30) == 0
+        self.process.stderr.close()
+
+    def ask(self, *words):
+        with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
+            stream = connection.makefile("rb")
+            connection.sendall(b"*%d\r\n" % len(words) +
+                               b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+            return read_answer(stream)
+
+
+def read_answer(stream):
+    line = stream.readline().rstrip(b"\r\n")
+    if line[:1] == b"$":
+        return None if line == b"$-1" else stream.read(int(line[1:]) + 2)[:-2]
+    if line[:1] == b"*":
+        return [read_answer(stream) for _ in range(int(line[1:]))]
+    return line[1:]
+
+
+def test_a_database_that_is_killed_while_counting_ends_exact():
+    for durability in ("relaxed", "strict"):
+        with tempfile.TemporaryDirectory() as folder:
+            database = RealDatabase(os.path.join(folder, "data"), "--durability", durability)
+            lines = lines_of(300000)
+            with tempfile.TemporaryFile() as file:
+                file.write(joined(lines))
+                file.seek(0)
+                process = subprocess.Popen(words_of(database, "--retry", "60s"), stdin=file,
+                                           stderr=subprocess.PIPE)
+                kills = 0
+                while process.poll() is None and kills < 8:
+                    before = database.ask(b"GET", lines[0])
+                    while process.poll() is None and database.ask(b"GET", lines[0]) == before:
+                        pass
+                    database.kill()
+                    kills += 1
+                    database.start()
+                _, stderr = process.communicate(timeout=SECONDS)
+            assert process.returncode == 0, stderr
+            assert kills > 1
+            truth = collections.Counter(lines)
+            values = database.ask(b"MGET", *truth)
+            assert [int(value) for value in values] == list(truth.values()), durability
+            assert int(database.ask(b"DBSIZE")) == len(truth)
+            database.stop()
+
+
+def run_quipu(*words):
+    return subprocess.run([BINARY, *words], capture_output=True, text=True, timeout=SECONDS)
+
+
+def test_check_tells_a_whole_directory_from_a_damaged_one():
+    with tempfile.TemporaryDirectory() as folder:
+        data = os.path.join(folder, "data")
+        database = RealDatabase(data)
+        for i in range(50):
+            database.ask(b"SET", b"key %d" % i, b"1")
+        in_use = run_quipu("check", data)
+        assert in_use.returncode == 1 and "another process" in in_use.stderr, in_use
+        database.stop()
+        whole = run_quipu("check", data)
+        assert whole.returncode == 0 and "whole" in whole.stdout, whole
+        segment = max(pathlib.Path(data).iterdir(), key=lambda path: path.read_bytes().count(b"key "))
+        content = bytearray(segment.read_bytes())
+        content[content.index(b"key 1")] ^= 1
+        segment.write_bytes(content)
+        damaged = run_quipu("check", data)
+        assert damaged.returncode == 1 and segment.name in damaged.stderr, damaged
+        missing = run_quipu("check", os.path.join(folder, "missing"))
+        assert missing.returncode == 1 and "No such file" in missing.stderr, missing
+        file = run_quipu("check", str(segment))
+        assert file.returncode == 1 and "not a directory" in file.stderr, file
+        assert run_quipu("check").returncode == 2
+
+
+def test_up_says_what_is_wrong_before_it_starts_anything():
+    with tempfile.TemporaryDirectory() as folder:
+        in_the_way = os.path.join(folder, "file")
+        pathlib.Path(in_the_way).write_text("")
+        for place in (in_the_way, os.path.join(folder, "missing", "data")):
+            run = run_quipu("up", "--data", place, "--port-base", str(free_base()))
+            assert run.returncode == 1 and f"cannot keep data in {place}" in run.stderr, run
+        run = run_quipu("up", "--data", folder, "--port-base", "65520")
+        assert run.returncode == 2 and "last port" in run.stderr, run
+
+
+def free_base():
+    """Of 30 ports in a row that nobody has now."""
+    for base in range(20000, 60000, 30):
+        try:
+            for port in range(base, base + 30):
+                socket.create_server(("127.0.0.1", port)).close()
+            return base
+        except OSError:
+            continue
+    raise AssertionError("no free ports")
+
+
+class Up:
+    def __init__(self, folder):
+        self.base = free_base()
+        self.process = subprocess.Popen(
+            [BINARY, "up", "--regions", "2", "--data", folder, "--port-base", str(self.base)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.wait_for("up: ready")
+
+    def wait_for(self, words):
+        said = []
+        for line in self.process.stderr:
+            said.append(line)
+            if words in line:
+                return line
+        raise AssertionError(f"never said {words!r}: {''.join(said)}")
+
+    def child(self, *words):
+        """The pid of the child whose command line has all of them."""
+        for pid in os.listdir("/proc"):
+            try:
+                command = pathlib.Path("/proc", pid, "cmdline").read_text()
+                status = pathlib.Path("/proc", pid, "stat").read_text()
+            except (OSError, ValueError):
+                continue
+            parent = status.rsplit(")", 1)[1].split()[1]
+            if parent == str(self.process.pid) and all(word in command for word in words):
+                return int(pid)
+        raise AssertionError(f"no child {words}")
+
+
+def test_a_part_that_dies_is_named_and_started_again():
+    with tempfile.TemporaryDirectory() as folder:
+        up = Up(folder)
+        for kind in ("db", "service", "realtime"):
+            os.kill(up.child(f"\0{kind}\0", f":{up.base + {'db': 0, 'service': 2, 'realtime': 4}[kind]}\0"),
+                    signal.SIGKILL)
+            assert "signal 9" in up.wait_for(f"r1's {kind} ended unasked")
+            up.wait_for(f"r1's {kind} is back")
+        second = run_quipu("up", "--data", folder, "--port-base", str(free_base()))
+        assert second.returncode == 1 and "another quipu up" in second.stderr, second
+        up.process.send_signal(signal.SIGINT)
+        up.process.communicate(timeout=60)
+        assert up.process.returncode == 0
 
 
 def main():

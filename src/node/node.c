@@ -50,8 +50,9 @@ static void acknowledge(struct node *node, uint32_t index, struct effects *effec
 {
     struct link *link = &node->links[index];
     bool is_owed = link->rounds_done > link->rounds_acked;
-    if (!is_owed && node->now_ms < link->acked_ms + NODE_PING_MS / 4)
-        return;
+    link->wants_ack = !is_owed && node->now_ms < link->acked_ms + NODE_PING_MS / 4;
+    if (link->wants_ack)
+        return; // a tick will
     struct peer_ack ack = {.rounds = link->rounds_done, .vector = *node->seen};
     size_t mark = effects_open_send(effects);
     peer_put_ack(&effects->bytes, &ack, node->origins);
@@ -107,8 +108,11 @@ static void step_tick(struct node *node, struct effects *effects)
         } else if (node->now_ms >= link->pinged_ms + NODE_PING_MS) {
             link_ping(node, i, effects);
         }
+        if (link->wants_ack && link->state == LINK_RUNNING)
+            acknowledge(node, i, effects);
         offer_feed(node, i, effects);
     }
+    stability_update(node);
     membership_silence(node, effects);
     question_tick(node, effects);
     link_dial_due(node, effects);

@@ -54,6 +54,7 @@ struct link {
     enum link_state state;
     bool is_dialed;
     bool wants_members; // a MEMBERS message leaves after the next commit
+    bool wants_ack;     // the other end has not been told our vector as it is now
     int16_t peer;       // dialed: index in peers, else -1
     int16_t member;     // known after the handshake, else -1
     uint64_t boot;      // of the other end's process
@@ -193,7 +194,7 @@ bool node_heal(struct node *node, struct span name, struct effects *effects);
 bool node_is_cut(const struct node *node, const char *name);
 
 // Everything up to this vector is causally stable (CRDT: section on stability): every member has it
-// durably and I have all that each had written when it said so. Recomputed at each commit.
+// durably and I have all that each had written when it said so. Recomputed at each commit and tick.
 const struct vector *node_stable(const struct node *node);
 // What blocks stability: a member's name, "a peer never heard", or NULL.
 const char *node_stability_blocker(const struct node *node);

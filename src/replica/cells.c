@@ -156,6 +156,8 @@ int cells_settle(struct replica *replica, struct record *record, struct view bef
     uint32_t clear = (RECORD_LIVE | RECORD_RANGE) & ~set;
     enum cell_type type = after.is_live ? after.type : record_type(record);
     record_mark(replica->keyspace, record, set, clear, type);
+    if (!after.is_live)
+        collect_wanted(replica);
     int64_t difference = (int64_t)((uint64_t)after.value - (uint64_t)before.value);
     int64_t value = record_shift(record, difference);
     int64_t previous = (int64_t)((uint64_t)value - (uint64_t)difference);

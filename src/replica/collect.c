@@ -17,61 +17,79 @@ static bool is_plain(const struct unit *unit)
     return unit->count == 1 && cell->cuts_count == 0 && cell->cut_write == 0;
 }
 
-static void drop_record(struct replica *replica, struct record *record)
+static bool is_bare(struct record *record)
 {
-    struct note note;
-    lease_forget(replica, record);
-    if (keyspace_remove(replica->keyspace, record, record_value(record))) {
+    uint16_t origin;
+    const struct unit *unit = record_unit(record);
+    return unit ? unit->count == 0 : record_small(record, &origin) && origin == ORIGIN_NONE;
+}
+
+// Removes a record that holds nothing. A parent may have been passed by before its last child went:
+// it goes with it.
+static void drop_bare(struct replica *replica, struct record *record)
+{
+    while (record && is_bare(record) && !record_first_child(record)) {
+        struct record *parent = record_parent(record);
+        struct note note;
+        if (record_flags(record) & RECORD_LIVE)
+            return; // a worker's, just now
+        lease_forget(replica, record);
+        if (!keyspace_remove(replica->keyspace, record, record_value(record))) {
+            replica->sweep_left++; // in use, or still on the dirty queue
+            return;
+        }
         note_take(replica, record, &note);
         replica->counts.collected++;
-    } else {
-        replica->sweep_left++; // in use, or still on the dirty queue
+        record = parent;
     }
+}
+
+// Back to the small form, when the one cell that is left fits it.
+static void make_small(struct replica *replica, struct record *record, struct unit *unit)
+{
+    struct unit moved = *unit;
+    unit_init(unit, replica->heap);
+    if (record_store(replica->keyspace, record, &moved))
+        *unit = moved;
+    else
+        unit_deinit(&moved);
 }
 
 static void sweep_visit(void *ctx, struct record *record)
 {
     struct replica *replica = ctx;
-    uint16_t origin;
-    uint32_t flags = record_flags(record);
-    bool is_bare = record_small(record, &origin) && origin == ORIGIN_NONE;
     struct unit *unit = record_unit(record);
     if (unit) {
         unit_collect(unit, &replica->sweep_stable, &replica->vector);
-        if (unit->count == 1 && is_plain(unit)) {
-            // Back to the small form, when the cell fits it.
-            struct unit moved = *unit;
-            unit_init(unit, replica->heap);
-            if (record_store(replica->keyspace, record, &moved))
-                *unit = moved;
-            else
-                unit_deinit(&moved);
-            unit = record_unit(record);
-        }
-        is_bare = unit && unit->count == 0;
-    }
-    if (is_bare && !(flags & (RECORD_LIVE | RECORD_DIRTY)) && !record_first_child(record)) {
-        drop_record(replica, record);
-        return;
+        if (unit->count == 1 && is_plain(unit))
+            make_small(replica, record, unit);
+        unit = record_unit(record);
     }
     for (uint16_t i = 0; unit && i < unit->count; i++)
         replica->sweep_left += unit->cells[i].reset || cell_is_dead(&unit->cells[i]);
+    drop_bare(replica, record);
+}
+
+bool collect_is_due(const struct replica *replica)
+{
+    return replica->sweep_cursor != 0 ||
+           (replica->is_sweep_wanted &&
+            !vector_is_covering(&replica->sweep_stable, node_stable(&replica->node)));
 }
 
 void collect_step(struct replica *replica)
 {
-    if (!replica->is_sweep_wanted)
+    if (!collect_is_due(replica))
         return;
     if (replica->sweep_cursor == 0) {
-        if (vector_is_covering(&replica->sweep_stable, node_stable(&replica->node)))
-            return;
         replica->sweep_stable = *node_stable(&replica->node);
         replica->sweep_left = 0;
+        replica->is_sweep_wanted = false; // what dies from here on wants the next one
     }
     replica->sweep_cursor = keyspace_scan(replica->keyspace, replica->sweep_cursor,
                                           SWEEP_STEPS * replica->scan_step, sweep_visit, replica);
     if (replica->sweep_cursor == 0)
-        replica->is_sweep_wanted = replica->sweep_left > 0;
+        replica->is_sweep_wanted |= replica->sweep_left > 0;
     else
         replica->wants_commit = true;
 }

@@ -94,6 +94,8 @@ static int join_absent(struct replica *replica, const struct address *address,
     if (fault)
         return fault;
     struct view nothing = {.type = type};
+    if (changed & CELL_CHANGED_RESET)
+        collect_wanted(replica);
     if (address->kind == UNIT_LEASE)
         lease_recovered(replica, record);
     return cells_settle(replica, record, nothing, op_of(address, changed));

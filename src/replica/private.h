@@ -132,5 +132,6 @@ bool note_take(struct replica *replica, const struct record *record, struct note
 
 // collect.c, snapshot.c: a bounded step a commit
 void collect_step(struct replica *replica);
+bool collect_is_due(const struct replica *replica); // a commit would have something to sweep
 void collect_wanted(struct replica *replica);
 int snapshot_step(struct replica *replica);

@@ -277,6 +277,8 @@ void replica_event(struct replica *replica, const struct event *event)
     carry_out(replica, from, event);
     if (event->type == EVENT_TICK)
         rest(replica);
+    if (collect_is_due(replica))
+        replica->wants_commit = true;
     if (replica->timers_count && replica->now_ms >= replica->timers_due_ms)
         replica->wants_commit = true;
 }

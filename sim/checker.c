@@ -2,6 +2,7 @@
 // What must hold: after every commit, at every node, each unit shows exactly the ghost's value (O1)
 // and whatever the vector claims is reflected (O2, the token rule). At the end: nothing
 // acknowledged is missing anywhere, all nodes show the same, and nothing dead is left.
+#include <stdio.h>
 #include "sim/world.h"
 
 static void check_values(struct world *world, unsigned node)
@@ -123,5 +124,75 @@ void checker_end(struct world *world)
         if (!world->violation[0] && replica_digest(world->node[node].replica) != digest)
             world_violate(world, "digest: %s differs from %s", world->node[node].name,
                           world->node[0].name);
+    }
+}
+
+// ---- for the reader of a trace
+
+struct dump {
+    struct world *world;
+    struct sim_node *node;
+};
+
+static void print_cell(struct world *world, const struct origins *origins, const struct cell *cell)
+{
+    printf("      incarnation %d: s %llu, life %llu to %llu of %lld, cut %llu of %lld, reset %llu, "
+           "base %llu cut %llu of %lld\n",
+           ghost_incarnation(&world->log, &origins->list[cell->origin]),
+           (unsigned long long)cell->sequence, (unsigned long long)cell->birth,
+           (unsigned long long)cell->write, (long long)cell->total,
+           (unsigned long long)cell->cut_write, (long long)cell->cut_total,
+           (unsigned long long)cell->reset, (unsigned long long)cell->base.sequence,
+           (unsigned long long)cell->base.cut, (long long)cell->base.value);
+    for (uint32_t i = 0; i < cell->cuts_count; i++)
+        printf("        cuts incarnation %d: life %llu to %llu of %lld, base %llu\n",
+               ghost_incarnation(&world->log, &origins->list[cell->cuts[i].origin]),
+               (unsigned long long)cell->cuts[i].birth, (unsigned long long)cell->cuts[i].write,
+               (long long)cell->cuts[i].total, (unsigned long long)cell->cuts[i].base);
+}
+
+static void print_record(void *ctx, struct record *record)
+{
+    struct dump *dump = ctx;
+    struct address address = record_address(record);
+    struct unit unit;
+    struct sim_heap heap;
+    sim_heap_init(&heap);
+    unit_init(&unit, &heap.heap);
+    printf("    %.*s %.*s = %lld, flags %x\n", (int)address.key.len, (const char *)address.key.ptr,
+           (int)address.sub.len, address.sub.len ? (const char *)address.sub.ptr : "",
+           (long long)record_value(record), record_flags(record));
+    if (record_load(record, &unit) == 0) {
+        for (uint16_t i = 0; i < unit.count; i++)
+            print_cell(dump->world, replica_origins(dump->node->replica), &unit.cells[i]);
+    }
+    unit_deinit(&unit);
+}
+
+static void print_node(struct world *world, struct sim_node *self)
+{
+    const struct node *brain = replica_node(self->replica);
+    const char *blocker = node_stability_blocker(brain);
+    printf("  %s, incarnation %d, %s\n    seen, stable:", self->name, self->incarnation,
+           replica_is_serving(self->replica) ? "serving" : "not serving");
+    for (uint16_t i = 0; i < brain->origins->count; i++)
+        printf(" %d: %llu %llu,", ghost_incarnation(&world->log, &brain->origins->list[i]),
+               (unsigned long long)replica_vector(self->replica)->sequence[i],
+               (unsigned long long)node_stable(brain)->sequence[i]);
+    printf(" %s%s\n", blocker ? "blocked by " : "", blocker ? blocker : "not blocked");
+    struct dump dump = {world, self};
+    uint64_t cursor = 0;
+    do {
+        cursor = keyspace_scan(replica_keyspace(self->replica), cursor, 1000, print_record, &dump);
+    } while (cursor);
+}
+
+void checker_print(struct world *world)
+{
+    for (unsigned node = 0; node < world->nodes_count; node++) {
+        if (world->node[node].replica)
+            print_node(world, &world->node[node]);
+        else
+            printf("  %s is down\n", world->node[node].name);
     }
 }

@@ -310,7 +310,7 @@ void process_commit(struct world *world, unsigned node)
         process_crash(world, node, world_chance(world, 700), false); // between apply and sync
         return;
     }
-    if (!fault && world_chance(world, 100))
+    if (!fault && !world->is_calm && world_chance(world, 100))
         workload_step(world, node); // a worker adds while the commit is under way
     if (!fault)
         fault = replica_commit_sync(self->replica);

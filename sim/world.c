@@ -228,5 +228,7 @@ bool world_run(struct world *world)
         world->node[node].restart_ms = WORLD_NEVER;
     if (!world->violation[0])
         heal(world);
+    if (world->violation[0] && world->options.is_verbose)
+        checker_print(world);
     return world->violation[0] == '\0';
 }

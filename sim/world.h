@@ -207,3 +207,4 @@ void checker_node(struct world *world, unsigned node);
 bool checker_is_even(struct world *world);      // all show the same and know the same
 bool checker_is_collected(struct world *world); // nothing dead is left (or nothing is collectible)
 void checker_end(struct world *world);
+void checker_print(struct world *world); // every node's cells, for the reader of a trace

@@ -90,6 +90,9 @@ int run_command(struct call *call);
 int apply_config(struct call *call);
 int apply_info(struct call *call);
 
+// advance.c
+int apply_advance(struct call *call);
+
 // quipu.c: a key's insides and the whole; links.c: the cluster; token.c: causality
 int apply_create(struct call *call);
 int apply_inspect(struct call *call);

@@ -8,7 +8,7 @@
 // messages, and gets the then newest values once it drains. Pure but for what `send` does.
 #pragma once
 #include "base/buf.h"
-#include "realtime/topics.h"
+#include "realtime/board.h"
 
 #define FANOUT_FRAME_BYTES_MAX 65536 // a frame is not begun anew below this
 #define FANOUT_SETS            64    // sets of keys whose frame is remembered within a flush

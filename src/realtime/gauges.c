@@ -35,9 +35,9 @@ void gauges_put(struct buf *out, const struct realtime *realtime)
     const struct gauge rows[] = {
         {"connections", "gauge", "Open connections.", realtime->visitors.count},
         {"streams", "gauge", "Open WebSocket streams.", realtime->visitors.live_count},
-        {"topics", "gauge", "Keys tracked or published here.", realtime->topics.count},
+        {"topics", "gauge", "Keys tracked or published here.", realtime->board.count},
         {"subscriptions", "gauge", "Keys tracked, summed over streams.",
-         realtime->topics.subscriptions_count},
+         realtime->board.subscriptions_count},
         {"connections_total", "counter", "Connections accepted.", own->connections_accepted},
         {"connections_refused_total", "counter", "Connections over the limit.",
          own->connections_refused},

@@ -19,7 +19,7 @@ static void apply(struct reading *reading, struct span key)
 {
     struct realtime *realtime = reading->realtime;
     struct gauges *gauges = &realtime->gauges;
-    struct topic *topic = topics_find(&realtime->topics, key);
+    struct topic *topic = board_find(&realtime->board, key);
     // A topic that the service was told nobody tracks is not kept up to date: do not begin to.
     if (!topic || (topic->subscribers_count == 0 && !topic->is_told_subscribed)) {
         reading->intake.untracked++;

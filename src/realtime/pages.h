@@ -3,7 +3,7 @@
 // published, until it leaves the page or ends. The number of a page is its topic's
 // publishers_count; the heartbeats tell it. Pure.
 #pragma once
-#include "realtime/topics.h"
+#include "realtime/board.h"
 
 #ifdef QUIPU_TINY
 #define PUBLISHER_PAGES_MAX 4

@@ -8,7 +8,7 @@
 #include "realtime/gauges.h"
 #include "realtime/pulse.h"
 #include "realtime/realtime.h"
-#include "realtime/topics.h"
+#include "realtime/board.h"
 #include "realtime/upstream.h"
 #include "realtime/visitor.h"
 
@@ -18,7 +18,7 @@ struct realtime {
     struct loop *loop;
     struct signals signals;
     struct listener listener;
-    struct topics topics;
+    struct board board;
     struct fanout fanout;
     struct pulse pulse;
     struct upstream upstream;
@@ -36,7 +36,7 @@ struct realtime {
     struct buf scratch; // scratch: strings of JSON, decoded keys
 };
 
-// A newer value from the service. 0, or an outcome of topics_apply. A first value leaves at the end
+// A newer value from the service. 0, or an outcome of board_apply. A first value leaves at the end
 // of this turn, others with the next tick.
 int realtime_apply(struct realtime *realtime, struct topic *topic,
                    const struct topic_update *update);

@@ -116,7 +116,7 @@ static void tell(struct pulse *pulse, struct topic_list *list, uint64_t now_ms)
     list_remove(list, topic);
     topic->is_prompt = false;
     if (topic->farewells == PULSE_FAREWELLS && !topic->is_changed && !topic->is_wanted) {
-        topics_remove(pulse->topics, topic);
+        board_remove(pulse->board, topic);
         return;
     }
     topic->due_ms = now_ms + pulse->options.interval_ms;
@@ -176,11 +176,11 @@ static void on_due(struct loop_timer *timer)
     loop_timer_set(pulse->loop, &pulse->timer, next_ms);
 }
 
-void pulse_start(struct pulse *pulse, struct loop *loop, struct topics *topics, int fd,
+void pulse_start(struct pulse *pulse, struct loop *loop, struct board *board, int fd,
                  const struct pulse_options *options)
 {
     *pulse = (struct pulse){
-        .options = *options, .topics = topics, .loop = loop, .timer.on_due = on_due, .fd = fd};
+        .options = *options, .board = board, .loop = loop, .timer.on_due = on_due, .fd = fd};
     loop_timer_set(loop, &pulse->timer, loop_now_ms(loop));
 }
 

@@ -7,7 +7,7 @@
 // then its memory is given back.
 #pragma once
 #include "os/loop.h"
-#include "realtime/topics.h"
+#include "realtime/board.h"
 #include "wire/heartbeat.h"
 
 #define PULSE_PROMPT_MS 20
@@ -27,7 +27,7 @@ struct topic_list {
 
 struct pulse {
     struct pulse_options options;
-    struct topics *topics;
+    struct board *board;
     struct loop *loop;
     struct loop_timer timer;
     int fd;
@@ -41,7 +41,7 @@ struct pulse {
 };
 
 // `fd`: a connected datagram socket; the pulse's from now on. The first heartbeat leaves at once.
-void pulse_start(struct pulse *pulse, struct loop *loop, struct topics *topics, int fd,
+void pulse_start(struct pulse *pulse, struct loop *loop, struct board *board, int fd,
                  const struct pulse_options *options);
 void pulse_stop(struct pulse *pulse); // without a word
 // Tells the service to drop this node's part now.

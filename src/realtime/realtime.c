@@ -42,7 +42,7 @@ int realtime_apply(struct realtime *realtime, struct topic *topic,
                    const struct topic_update *update)
 {
     bool was_known = topic->is_known;
-    int outcome = topics_apply(&realtime->topics, topic, update);
+    int outcome = board_apply(&realtime->board, topic, update);
     if (outcome)
         return outcome;
     if (!was_known) {
@@ -151,7 +151,7 @@ static int start_upstream(struct realtime *realtime)
     while (upstream->prefix.len && upstream->prefix.ptr[upstream->prefix.len - 1] == '/')
         upstream->prefix.len--;
     upstream->on_value = on_value;
-    upstream_start(upstream, realtime->loop, &realtime->topics);
+    upstream_start(upstream, realtime->loop, &realtime->board);
     return 0;
 }
 
@@ -171,7 +171,7 @@ static int start_pulse(struct realtime *realtime, const char *address)
                                   .secret = options->secret};
     while (pulse.node == 0)
         random_bytes(&pulse.node, sizeof(pulse.node));
-    pulse_start(&realtime->pulse, realtime->loop, &realtime->topics, fd, &pulse);
+    pulse_start(&realtime->pulse, realtime->loop, &realtime->board, fd, &pulse);
     return 0;
 }
 
@@ -202,7 +202,7 @@ static void init(struct realtime *realtime)
     realtime->drain.on_due = on_drain;
     buf_init(&realtime->answer, realtime->heap);
     buf_init(&realtime->scratch, realtime->heap);
-    topics_init(&realtime->topics, realtime->heap, seed);
+    board_init(&realtime->board, realtime->heap, seed);
     fanout_init(&realtime->fanout, realtime->heap, visitor_tell);
     site_start(realtime);
 }
@@ -211,7 +211,7 @@ static void deinit(struct realtime *realtime)
 {
     site_stop(realtime);
     fanout_deinit(&realtime->fanout);
-    topics_deinit(&realtime->topics);
+    board_deinit(&realtime->board);
     buf_deinit(&realtime->answer);
     buf_deinit(&realtime->scratch);
 }

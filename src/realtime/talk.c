@@ -28,16 +28,16 @@ static const struct wrong *track(struct visitor *visitor, struct span key)
     struct subscription *subscription;
     if (visitor->subscriber.keys_count == SUBSCRIBER_KEYS_MAX)
         return &keys_full;
-    int outcome = topics_obtain(&realtime->topics, key, &topic);
+    int outcome = board_obtain(&realtime->board, key, &topic);
     if (outcome)
         return outcome_of_topic(outcome);
-    outcome = topics_subscribe(&realtime->topics, &visitor->subscriber, topic, &subscription);
+    outcome = board_subscribe(&realtime->board, &visitor->subscriber, topic, &subscription);
     if (topic->due_ms == 0 || (outcome == 0 && topic->subscribers_count == 1))
         pulse_raise(&realtime->pulse, topic);
     if (outcome < 0)
         return &no_memory;
-    if (outcome == TOPICS_E_ALREADY)
-        subscription = topics_subscription(&visitor->subscriber, topic);
+    if (outcome == BOARD_E_ALREADY)
+        subscription = board_subscription(&visitor->subscriber, topic);
     if (topic->is_known)
         fanout_owe(&realtime->fanout, subscription);
     else
@@ -48,7 +48,7 @@ static const struct wrong *track(struct visitor *visitor, struct span key)
 static void end_subscription(struct realtime *realtime, struct subscription *subscription)
 {
     struct topic *topic = subscription->topic;
-    topics_unsubscribe(&realtime->topics, subscription);
+    board_unsubscribe(&realtime->board, subscription);
     if (topic->subscribers_count == 0)
         pulse_untracked(&realtime->pulse, topic);
 }
@@ -56,9 +56,9 @@ static void end_subscription(struct realtime *realtime, struct subscription *sub
 static const struct wrong *untrack(struct visitor *visitor, struct span key)
 {
     struct realtime *realtime = visitor->realtime;
-    struct topic *topic = topics_find(&realtime->topics, key);
+    struct topic *topic = board_find(&realtime->board, key);
     struct subscription *subscription =
-        topic ? topics_subscription(&visitor->subscriber, topic) : NULL;
+        topic ? board_subscription(&visitor->subscriber, topic) : NULL;
     if (subscription)
         end_subscription(realtime, subscription);
     return NULL;
@@ -70,7 +70,7 @@ static const struct wrong *publish(struct visitor *visitor, struct span page)
                                             "a client publishes at most 100 pages"};
     struct realtime *realtime = visitor->realtime;
     struct topic *topic;
-    int outcome = topics_obtain(&realtime->topics, page, &topic);
+    int outcome = board_obtain(&realtime->board, page, &topic);
     if (outcome)
         return outcome_of_topic(outcome);
     outcome = pages_publish(realtime->heap, &visitor->publisher, topic);
@@ -84,7 +84,7 @@ static const struct wrong *publish(struct visitor *visitor, struct span page)
 static const struct wrong *unpublish(struct visitor *visitor, struct span page)
 {
     struct realtime *realtime = visitor->realtime;
-    struct topic *topic = topics_find(&realtime->topics, page);
+    struct topic *topic = board_find(&realtime->board, page);
     if (topic)
         pages_unpublish(realtime->heap, &visitor->publisher, topic);
     return NULL;

@@ -152,7 +152,7 @@ static void read_counters(struct upstream *upstream, struct json_reader *reader)
     while (json_next(reader)) {
         struct told told;
         read_counter(upstream, reader, &told);
-        struct topic *topic = topics_find(upstream->topics, buf_span(&upstream->key));
+        struct topic *topic = board_find(upstream->board, buf_span(&upstream->key));
         if (told.has_key && !reader->failed && topic && topic->is_wanted)
             upstream->on_value(upstream, topic, &told.update);
     }
@@ -266,13 +266,13 @@ void upstream_flush(struct upstream *upstream)
                    loop_now_ms(upstream->loop) + UPSTREAM_TIMEOUT_MS);
 }
 
-void upstream_start(struct upstream *upstream, struct loop *loop, struct topics *topics)
+void upstream_start(struct upstream *upstream, struct loop *loop, struct board *board)
 {
     uint64_t seed;
     random_bytes(&seed, sizeof(seed));
     prng_init(&upstream->prng, seed);
     upstream->loop = loop;
-    upstream->topics = topics;
+    upstream->board = board;
     upstream->timer.on_due = on_due;
     buf_init(&upstream->body, heap_system());
     buf_init(&upstream->key, heap_system());

@@ -7,7 +7,7 @@
 #include "base/prng.h"
 #include "os/stream.h"
 #include "os/tcp.h"
-#include "realtime/topics.h"
+#include "realtime/board.h"
 #include "wire/http.h"
 
 #define UPSTREAM_KEYS_MAX         100  // of one request
@@ -22,7 +22,7 @@ struct upstream_list {
 
 struct upstream {
     struct loop *loop;
-    struct topics *topics;
+    struct board *board;
     struct endpoint service;
     struct span host;   // the Host header; borrows
     struct span prefix; // of the URL's path, without a last slash; borrows
@@ -43,7 +43,7 @@ struct upstream {
 };
 
 // Zeroed, with service, host, prefix and on_value set.
-void upstream_start(struct upstream *upstream, struct loop *loop, struct topics *topics);
+void upstream_start(struct upstream *upstream, struct loop *loop, struct board *board);
 void upstream_stop(struct upstream *upstream);
 void upstream_want(struct upstream *upstream, struct topic *topic);
 // Asks for what is wanted, if it is time; at the end of a turn.

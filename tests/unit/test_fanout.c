@@ -22,7 +22,7 @@ struct client { // notes what it is sent, without the frame's head
 
 struct fixture {
     struct heap_libc heap;
-    struct topics topics;
+    struct board board;
     struct fanout fanout;
     struct client clients[CLIENTS];
 };
@@ -47,7 +47,7 @@ static int set_up(void **state)
     static struct fixture fixture;
     memset(&fixture, 0, sizeof(fixture));
     heap_libc_init(&fixture.heap);
-    topics_init(&fixture.topics, &fixture.heap.heap, 7);
+    board_init(&fixture.board, &fixture.heap.heap, 7);
     fanout_init(&fixture.fanout, &fixture.heap.heap, take);
     *state = &fixture;
     return 0;
@@ -59,25 +59,25 @@ static int tear_down(void **state)
     for (int i = 0; i < CLIENTS; i++) {
         fanout_forget(&fixture->fanout, &fixture->clients[i].subscriber);
         while (fixture->clients[i].subscriber.first)
-            topics_unsubscribe(&fixture->topics, fixture->clients[i].subscriber.first);
+            board_unsubscribe(&fixture->board, fixture->clients[i].subscriber.first);
     }
     fanout_deinit(&fixture->fanout);
-    topics_deinit(&fixture->topics);
+    board_deinit(&fixture->board);
     return fixture->heap.bytes != 0; // a leak
 }
 
 static struct topic *obtain(struct fixture *fixture, const char *key)
 {
     struct topic *topic = NULL;
-    assert_int_equal(topics_obtain(&fixture->topics, span_text(key), &topic), 0);
+    assert_int_equal(board_obtain(&fixture->board, span_text(key), &topic), 0);
     return topic;
 }
 
 static struct subscription *track(struct fixture *fixture, int client, const char *key)
 {
     struct subscription *subscription = NULL;
-    assert_int_equal(topics_subscribe(&fixture->topics, &fixture->clients[client].subscriber,
-                                      obtain(fixture, key), &subscription),
+    assert_int_equal(board_subscribe(&fixture->board, &fixture->clients[client].subscriber,
+                                     obtain(fixture, key), &subscription),
                      0);
     return subscription;
 }
@@ -87,7 +87,7 @@ static void change(struct fixture *fixture, const char *key, int64_t value)
     struct topic *topic = obtain(fixture, key);
     struct topic_update update = {
         .epoch = span_text("e"), .value = value, .version = topic->version + 1};
-    assert_int_equal(topics_apply(&fixture->topics, topic, &update), 0);
+    assert_int_equal(board_apply(&fixture->board, topic, &update), 0);
     fanout_change(&fixture->fanout, topic);
 }
 
@@ -114,7 +114,7 @@ static void values_beyond_53_bits_and_missing_ones_have_their_forms(void **state
     fanout_tick(&fixture->fanout);
     assert_string_equal(fixture->clients[0].last, "{\"c\":[[\"big\",\"-9223372036854775808\",1]]}");
     struct topic_update gone = {.epoch = span_text("e"), .is_missing = true, .version = 2};
-    assert_int_equal(topics_apply(&fixture->topics, obtain(fixture, "big"), &gone), 0);
+    assert_int_equal(board_apply(&fixture->board, obtain(fixture, "big"), &gone), 0);
     fanout_change(&fixture->fanout, obtain(fixture, "big"));
     fanout_tick(&fixture->fanout);
     assert_string_equal(fixture->clients[0].last, "{\"c\":[[\"big\",null,2]]}");
@@ -231,7 +231,7 @@ static void who_stops_tracking_is_told_nothing_more(void **state)
     change(fixture, "views", 1);
     change(fixture, "likes", 2);
     fanout_tick(&fixture->fanout);
-    topics_unsubscribe(&fixture->topics, views);
+    board_unsubscribe(&fixture->board, views);
     fixture->clients[0].is_busy = false;
     fanout_resume(&fixture->fanout, &fixture->clients[0].subscriber);
     fanout_flush(&fixture->fanout);
@@ -243,7 +243,7 @@ static void an_unknown_value_is_never_told(void **state)
     struct fixture *fixture = *state;
     struct subscription *first = track(fixture, 0, "likes");
     change(fixture, "likes", 4);
-    topics_unsubscribe(&fixture->topics, first);
+    board_unsubscribe(&fixture->board, first);
     obtain(fixture, "likes")->is_known = false;
     track(fixture, 1, "likes");
     fanout_tick(&fixture->fanout);

@@ -12,7 +12,7 @@
 
 struct fixture {
     struct heap_libc heap;
-    struct topics topics;
+    struct board board;
     struct topic *front, *news;
 };
 
@@ -20,9 +20,9 @@ static int set_up(void **state)
 {
     static struct fixture fixture;
     heap_libc_init(&fixture.heap);
-    topics_init(&fixture.topics, &fixture.heap.heap, 7);
-    if (topics_obtain(&fixture.topics, span_text("front"), &fixture.front) ||
-        topics_obtain(&fixture.topics, span_text("news"), &fixture.news))
+    board_init(&fixture.board, &fixture.heap.heap, 7);
+    if (board_obtain(&fixture.board, span_text("front"), &fixture.front) ||
+        board_obtain(&fixture.board, span_text("news"), &fixture.news))
         return 1;
     *state = &fixture;
     return 0;
@@ -31,7 +31,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
-    topics_deinit(&fixture->topics);
+    board_deinit(&fixture->board);
     return fixture->heap.bytes != 0; // a leak
 }
 
@@ -75,7 +75,7 @@ static void a_publisher_has_a_limit_of_pages(void **state)
     char key[32];
     for (int i = 0; i < PUBLISHER_PAGES_MAX; i++) {
         snprintf(key, sizeof(key), "page:%d", i);
-        assert_int_equal(topics_obtain(&fixture->topics, span_text(key), &topic), 0);
+        assert_int_equal(board_obtain(&fixture->board, span_text(key), &topic), 0);
         assert_int_equal(pages_publish(heap, &publisher, topic), 0);
     }
     assert_int_equal(pages_publish(heap, &publisher, fixture->front), PAGES_E_FULL);

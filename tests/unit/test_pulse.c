@@ -16,7 +16,7 @@
 
 struct fixture {
     struct heap_libc heap;
-    struct topics topics;
+    struct board board;
     struct loop *loop;
     struct pulse pulse;
     int service_fd;
@@ -36,11 +36,11 @@ static int set_up(void **state)
     int fds[2];
     memset(&fixture, 0, sizeof(fixture));
     heap_libc_init(&fixture.heap);
-    topics_init(&fixture.topics, &fixture.heap.heap, 7);
+    board_init(&fixture.board, &fixture.heap.heap, 7);
     if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds) || loop_new(&fixture.loop, NULL))
         return 1;
     fixture.service_fd = fds[1];
-    pulse_start(&fixture.pulse, fixture.loop, &fixture.topics, fds[0], &options);
+    pulse_start(&fixture.pulse, fixture.loop, &fixture.board, fds[0], &options);
     fixture.start_ms = loop_now_ms(fixture.loop);
     *state = &fixture;
     return 0;
@@ -53,11 +53,11 @@ static int tear_down(void **state)
         while (pages_leave(&fixture->heap.heap, &fixture->publishers[i]))
             continue;
         while (fixture->subscribers[i].first)
-            topics_unsubscribe(&fixture->topics, fixture->subscribers[i].first);
+            board_unsubscribe(&fixture->board, fixture->subscribers[i].first);
     }
     pulse_stop(&fixture->pulse);
     loop_free(fixture->loop);
-    topics_deinit(&fixture->topics);
+    board_deinit(&fixture->board);
     close(fixture->service_fd);
     return fixture->heap.bytes != 0; // a leak
 }
@@ -107,7 +107,7 @@ static const char *beat(struct fixture *fixture, uint64_t after_ms)
 static struct topic *publish(struct fixture *fixture, int publisher, const char *page)
 {
     struct topic *topic;
-    assert_int_equal(topics_obtain(&fixture->topics, span_text(page), &topic), 0);
+    assert_int_equal(board_obtain(&fixture->board, span_text(page), &topic), 0);
     assert_int_equal(pages_publish(&fixture->heap.heap, &fixture->publishers[publisher], topic), 0);
     pulse_raise(&fixture->pulse, topic);
     return topic;
@@ -117,9 +117,9 @@ static struct topic *track(struct fixture *fixture, int subscriber, const char *
 {
     struct topic *topic;
     struct subscription *subscription;
-    assert_int_equal(topics_obtain(&fixture->topics, span_text(key), &topic), 0);
+    assert_int_equal(board_obtain(&fixture->board, span_text(key), &topic), 0);
     assert_int_equal(
-        topics_subscribe(&fixture->topics, &fixture->subscribers[subscriber], topic, &subscription),
+        board_subscribe(&fixture->board, &fixture->subscribers[subscriber], topic, &subscription),
         0);
     pulse_raise(&fixture->pulse, topic);
     return topic;
@@ -128,7 +128,7 @@ static struct topic *track(struct fixture *fixture, int subscriber, const char *
 static void untrack(struct fixture *fixture, int subscriber)
 {
     struct topic *topic = fixture->subscribers[subscriber].first->topic;
-    topics_unsubscribe(&fixture->topics, fixture->subscribers[subscriber].first);
+    board_unsubscribe(&fixture->board, fixture->subscribers[subscriber].first);
     if (topic->subscribers_count == 0)
         pulse_untracked(&fixture->pulse, topic);
 }
@@ -204,11 +204,11 @@ static void an_unneeded_page_is_told_as_empty_a_few_times_then_forgotten(void **
     pages_leave(&fixture->heap.heap, &fixture->publishers[0]);
     uint64_t ms = PULSE_PROMPT_MS;
     for (int i = 0; i < PULSE_FAREWELLS; i++) {
-        assert_int_equal(fixture->topics.count, 1);
+        assert_int_equal(fixture->board.count, 1);
         ms += INTERVAL_MS;
         assert_string_equal(beat(fixture, ms), "front=0,no ");
     }
-    assert_int_equal(fixture->topics.count, 0);
+    assert_int_equal(fixture->board.count, 0);
     assert_string_equal(beat(fixture, ms + INTERVAL_MS), "");
     assert_int_equal(fixture->datagrams, 1); // still alive
 }
@@ -222,15 +222,15 @@ static void a_topic_that_others_hold_is_not_forgotten(void **state)
     topic->is_wanted = true; // an answer is under way
     for (uint64_t i = 1; i <= PULSE_FAREWELLS + 2; i++)
         beat(fixture, PULSE_PROMPT_MS + i * INTERVAL_MS);
-    assert_int_equal(fixture->topics.count, 1);
+    assert_int_equal(fixture->board.count, 1);
     topic->is_wanted = false;
     beat(fixture, PULSE_PROMPT_MS + (PULSE_FAREWELLS + 3) * INTERVAL_MS);
-    assert_int_equal(fixture->topics.count, 0);
+    assert_int_equal(fixture->board.count, 0);
 }
 
 static void many_pages_take_several_datagrams_and_none_is_left_out(void **state)
 {
-    enum { PAGES = TOPICS_MAX < 200 ? TOPICS_MAX : 200 };
+    enum { PAGES = BOARD_TOPICS_MAX < 200 ? BOARD_TOPICS_MAX : 200 };
     struct fixture *fixture = *state;
     char page[64], expected[80];
     for (int i = 0; i < PAGES; i++) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// One record a key that anybody here tracks or publishes: its newest known value, who tracks it,
-// how many publish it, and the threads by which fan-out, upstream and heartbeats remember it. Pure.
+// The board of topics: one record a key that anybody here tracks or publishes, with its newest
+// known value, who tracks it, how many publish it, and the threads by which fan-out, upstream and
+// heartbeats remember it. Pure.
 //
 // A value is a complete state, so recovery is "the newest wins": within an epoch (one life of the
 // database) the higher version; a later epoch replaces; an epoch that another has replaced is stale
 // for good. Epochs are texts, numbered here in the order in which they were first heard.
 //
-// Life of a topic: topics_obtain -> subscriptions, publishers come and go -> topics_remove, by the
+// Life of a topic: board_obtain -> subscriptions, publishers come and go -> board_remove, by the
 // one who knows that the service has been told (heartbeats).
 #pragma once
 #include "base/heap.h"
@@ -15,21 +16,20 @@
 
 #define TOPIC_KEY_BYTES_MAX   HEARTBEAT_PAGE_BYTES_MAX
 #define TOPIC_EPOCH_BYTES_MAX 64
-#define TOPICS_EPOCHS_MAX     16 // remembered; older ones would count as new
+#define BOARD_EPOCHS_MAX      16 // remembered; older ones would count as new
 #ifdef QUIPU_TINY
-#define TOPICS_MAX          64
+#define BOARD_TOPICS_MAX    64
 #define SUBSCRIBER_KEYS_MAX 16
 #else
-#define TOPICS_MAX          1000000
+#define BOARD_TOPICS_MAX    1000000
 #define SUBSCRIBER_KEYS_MAX 1000
 #endif
 
-enum topics_outcome {
-    TOPICS_E_UNTRACKED = 1, // nobody here knows the key
-    TOPICS_E_STALE,         // not newer than what is held
-    TOPICS_E_FULL,          // a limit is met
-    TOPICS_E_ALREADY,       // tracked already, or not tracked
-    TOPICS_E_EPOCH,         // an epoch's text is too long
+enum board_outcome {
+    BOARD_E_STALE = 1, // not newer than what is held
+    BOARD_E_FULL,      // a limit is met
+    BOARD_E_ALREADY,   // tracked already
+    BOARD_E_EPOCH,     // an epoch's text is too long
 };
 
 struct subscriber;
@@ -94,7 +94,7 @@ static inline bool topic_is_idle(const struct topic *topic)
     return topic->subscribers_count == 0 && topic->publishers_count == 0;
 }
 
-struct topics {
+struct board {
     struct heap *heap;
     uint64_t seed;
     struct topic **buckets;
@@ -105,17 +105,17 @@ struct topics {
     struct {
         uint8_t text[TOPIC_EPOCH_BYTES_MAX];
         uint8_t len;
-    } epochs[TOPICS_EPOCHS_MAX]; // number n at n % TOPICS_EPOCHS_MAX
+    } epochs[BOARD_EPOCHS_MAX]; // number n at n % BOARD_EPOCHS_MAX
 };
 
-void topics_init(struct topics *topics, struct heap *heap, uint64_t seed);
-void topics_deinit(struct topics *topics); // every subscription must have ended
+void board_init(struct board *board, struct heap *heap, uint64_t seed);
+void board_deinit(struct board *board); // every subscription must have ended
 
-struct topic *topics_find(const struct topics *topics, struct span key);
-// The key's topic, made when missing. 0, TOPICS_E_FULL, -ENOMEM.
-int topics_obtain(struct topics *topics, struct span key, struct topic **out_topic);
+struct topic *board_find(const struct board *board, struct span key);
+// The key's topic, made when missing. 0, BOARD_E_FULL, -ENOMEM.
+int board_obtain(struct board *board, struct span key, struct topic **out_topic);
 // Gives an idle topic's memory back. In no list any more.
-void topics_remove(struct topics *topics, struct topic *topic);
+void board_remove(struct board *board, struct topic *topic);
 
 struct topic_update {
     struct span epoch; // empty: unknown, then it only fills what is not known
@@ -123,11 +123,11 @@ struct topic_update {
     int64_t value;
     uint64_t version;
 };
-// Takes a newer value in. 0: it changed; TOPICS_E_STALE, TOPICS_E_EPOCH: it did not.
-int topics_apply(struct topics *topics, struct topic *topic, const struct topic_update *update);
+// Takes a newer value in. 0: it changed; BOARD_E_STALE, BOARD_E_EPOCH: it did not.
+int board_apply(struct board *board, struct topic *topic, const struct topic_update *update);
 
-// 0, TOPICS_E_ALREADY, TOPICS_E_FULL (SUBSCRIBER_KEYS_MAX), -ENOMEM. O(min(subscribers, keys)).
-int topics_subscribe(struct topics *topics, struct subscriber *subscriber, struct topic *topic,
-                     struct subscription **out_subscription);
-struct subscription *topics_subscription(struct subscriber *subscriber, struct topic *topic);
-void topics_unsubscribe(struct topics *topics, struct subscription *subscription);
+// 0, BOARD_E_ALREADY, BOARD_E_FULL (SUBSCRIBER_KEYS_MAX), -ENOMEM. O(min(subscribers, keys)).
+int board_subscribe(struct board *board, struct subscriber *subscriber, struct topic *topic,
+                    struct subscription **out_subscription);
+struct subscription *board_subscription(struct subscriber *subscriber, struct topic *topic);
+void board_unsubscribe(struct board *board, struct subscription *subscription);

@@ -22,8 +22,8 @@
 #define UP_WAIT_MS  5000  // how often to say what is not ready yet
 #define UP_DRAIN_MS 500   // real-time parts: all clients are on this machine
 
-// In the order in which they start; they stop in the opposite one, so that what a part still has to
-// say finds somebody who listens.
+// In the order in which they start, each when the one before serves; they stop in the opposite one,
+// so that what a part still has to say finds somebody who listens.
 enum kind { KIND_DB, KIND_SERVICE, KIND_REALTIME, KINDS };
 
 struct region {
@@ -40,7 +40,7 @@ struct up {
     unsigned regions_count, port_base;
     const char *directory;
     int lock_fd;
-    enum kind stopping; // KINDS: nothing is
+    enum kind starting, stopping;
     bool is_stopping, is_welcomed, has_failed;
 };
 
@@ -156,13 +156,11 @@ static struct up *up_of(struct part *part)
     return part->ctx;
 }
 
-static bool is_all_ready(const struct up *up)
+static bool is_kind_ready(const struct up *up, enum kind kind)
 {
     for (unsigned i = 0; i < up->regions_count; i++) {
-        for (unsigned kind = 0; kind < KINDS; kind++) {
-            if (!up->region[i].part[kind].is_ready)
-                return false;
-        }
+        if (!up->region[i].part[kind].is_ready)
+            return false;
     }
     return true;
 }
@@ -214,17 +212,61 @@ static void kill_all(struct up *up)
         each_of(up, kind, part_kill);
 }
 
+static void on_ready(struct part *part);
+static void on_failed(struct part *part);
+
+static int start_part(struct up *up, unsigned i, enum kind kind)
+{
+    struct part *part = &up->region[i].part[kind];
+    *part = (struct part){.kind = kinds[kind].name,
+                          .region = up->region[i].name,
+                          .loop = up->loop,
+                          .ctx = up,
+                          .on_ready = on_ready,
+                          .on_failed = on_failed};
+    part_argue(&part->arguments, "quipu");
+    part_argue(&part->arguments, "%s", part->kind);
+    kinds[kind].argue(up, i, &part->arguments);
+    return part_start(part);
+}
+
+static int start_kind(struct up *up, enum kind kind)
+{
+    int fault = 0;
+    up->starting = kind;
+    for (unsigned i = 0; !fault && i < up->regions_count; i++)
+        fault = start_part(up, i, kind);
+    return fault;
+}
+
+static void go_on_starting(struct up *up)
+{
+    if (!is_kind_ready(up, up->starting))
+        return;
+    if (up->starting + 1 < KINDS) {
+        int fault = start_kind(up, up->starting + 1);
+        if (!fault)
+            return;
+        log_line("up", NULL, "cannot start: %s", strerror(-fault));
+        up->has_failed = true;
+        stop(up);
+        return;
+    }
+    up->is_welcomed = true;
+    loop_timer_clear(up->loop, &up->timer);
+    welcome_print(up->regions_count, up->port_base, up->directory);
+    log_line("up", NULL, "ready, %u regions", up->regions_count);
+}
+
 static void on_ready(struct part *part)
 {
     struct up *up = up_of(part);
-    if (up->is_welcomed) {
+    if (up->is_stopping)
+        return;
+    if (up->is_welcomed)
         log_line("up", NULL, "%s's %s is back", part->region, part->kind);
-    } else if (is_all_ready(up)) {
-        up->is_welcomed = true;
-        loop_timer_clear(up->loop, &up->timer);
-        welcome_print(up->regions_count, up->port_base, up->directory);
-        log_line("up", NULL, "ready, %u regions", up->regions_count);
-    }
+    else
+        go_on_starting(up);
 }
 
 static void on_failed(struct part *part)
@@ -263,40 +305,11 @@ static void on_timer(struct loop_timer *timer)
         return;
     }
     for (unsigned i = 0; i < up->regions_count; i++) {
-        for (unsigned kind = 0; kind < KINDS; kind++) {
-            if (!up->region[i].part[kind].is_ready)
-                log_line("up", NULL, "still waiting for %s's %s", up->region[i].name,
-                         kinds[kind].name);
-        }
+        const struct part *part = &up->region[i].part[up->starting];
+        if (!part->is_ready)
+            log_line("up", NULL, "still waiting for %s's %s", part->region, part->kind);
     }
     loop_timer_set(up->loop, &up->timer, loop_now_ms(up->loop) + UP_WAIT_MS);
-}
-
-static int start_part(struct up *up, unsigned i, enum kind kind)
-{
-    struct part *part = &up->region[i].part[kind];
-    *part = (struct part){.kind = kinds[kind].name,
-                          .region = up->region[i].name,
-                          .loop = up->loop,
-                          .ctx = up,
-                          .on_ready = on_ready,
-                          .on_failed = on_failed};
-    part_argue(&part->arguments, "quipu");
-    part_argue(&part->arguments, "%s", part->kind);
-    kinds[kind].argue(up, i, &part->arguments);
-    return part_start(part);
-}
-
-static int start_all(struct up *up)
-{
-    for (unsigned kind = 0; kind < KINDS; kind++) {
-        for (unsigned i = 0; i < up->regions_count; i++) {
-            int fault = start_part(up, i, kind);
-            if (fault)
-                return fault;
-        }
-    }
-    return 0;
 }
 
 // ---- before the first part starts
@@ -346,7 +359,7 @@ static int serve(struct up *up)
     up->timer.on_due = on_timer;
     int fault = signals_start(&up->signals, up->loop);
     if (!fault)
-        fault = start_all(up);
+        fault = start_kind(up, KIND_DB);
     if (!fault) {
         loop_timer_set(up->loop, &up->timer, loop_now_ms(up->loop) + UP_WAIT_MS);
         fault = loop_run(up->loop);

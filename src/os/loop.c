@@ -120,6 +120,7 @@ static bool run_posts(struct loop *loop)
     loop->post_last = &loop->post_first;
     loop->is_woken = false;
     bool is_stopping = loop->is_stopping;
+    loop->is_stopping = false;
     pthread_mutex_unlock(&loop->mutex);
     while (post) {
         struct loop_post *next = post->next;

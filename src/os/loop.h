@@ -38,7 +38,8 @@ struct loop_hooks {                 // each may be NULL
 // hooks may be NULL. 0 or -errno.
 int loop_new(struct loop **out_loop, const struct loop_hooks *hooks);
 void loop_free(struct loop *loop);
-int loop_run(struct loop *loop);   // until loop_stop, at the end of that turn; 0 or -errno
+// Until loop_stop, at the end of that turn; 0 or -errno. May be run again.
+int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop); // any thread
 
 int loop_add(struct loop *loop, struct watch *watch, uint32_t events); // EPOLLIN, EPOLLOUT, EPOLLET

@@ -33,8 +33,7 @@ static uint64_t back_off_ms(struct database *database)
 // Closing one side comes back here for it and for the other one: the state is set first.
 static void lose(struct database *database, const char *why)
 {
-    enum database_state before = database->state;
-    if (before == DATABASE_AWAY)
+    if (database->state == DATABASE_AWAY)
         return;
     database->state = DATABASE_AWAY;
     resp_client_abort(&database->commands.client, -ECONNRESET);
@@ -45,8 +44,6 @@ static void lose(struct database *database, const char *why)
     loop_timer_set(database->loop, &database->timer,
                    loop_now_ms(database->loop) + back_off_ms(database));
     database->failures++;
-    if (before == DATABASE_UP)
-        database->ops->on_down(database);
 }
 
 static void on_closed(struct resp_client *client, int fault)

@@ -12,7 +12,6 @@
 struct database;
 struct database_ops {
     void (*on_up)(struct database *database);
-    void (*on_down)(struct database *database);
     void (*on_message)(struct database *database, const struct answer_token *push);
 };
 

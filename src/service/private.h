@@ -23,3 +23,10 @@ struct service {
     uint64_t drain_end_ms;
     bool is_draining;
 };
+
+// Zeroed. Puts the parts together on a loop and opens the doors. 0, or -errno after saying why on
+// stderr; then too service_stop gives everything back.
+int service_start(struct service *service, const struct service_options *options,
+                  struct loop *loop);
+void service_turn_end(struct service *service); // the loop's hook
+void service_stop(struct service *service);

@@ -15,9 +15,8 @@
 
 // ---- one turn
 
-static void on_turn_end(void *ctx)
+void service_turn_end(struct service *service)
 {
-    struct service *service = ctx;
     updates_flush(&service->updates);
     values_flush(&service->values);
     if (database_is_up(&service->database))
@@ -37,6 +36,11 @@ static void on_message(struct database *database, const struct answer_token *pus
     struct service *service =
         (struct service *)((char *)database - offsetof(struct service, database));
     updates_message(&service->updates, push);
+}
+
+static void on_turn_end(void *ctx)
+{
+    service_turn_end(ctx);
 }
 
 static const struct database_ops database_ops = {.on_up = on_up, .on_message = on_message};
@@ -78,7 +82,8 @@ static void init(struct service *service, const struct service_options *options,
 {
     uint64_t chance[2];
     random_bytes(chance, sizeof chance);
-    *service = (struct service){.options = options, .loop = loop};
+    service->options = options;
+    service->loop = loop;
     snprintf(service->boot, sizeof service->boot, "%016" PRIx64, chance[0]);
     struct metrics *metrics = &service->metrics;
     service->database = (struct database){
@@ -100,26 +105,10 @@ static void init(struct service *service, const struct service_options *options,
                                               .metrics = metrics,
                                               .secret = options->secret};
     service->door = (struct http_door){.loop = loop, .service = service, .metrics = metrics};
-    service->signals.on_signal = on_signal;
     values_init(&service->values, &service->database);
     outlets_init(&service->outlets);
     audience_init(&service->audience, metrics, &service->outlets, chance[1]);
     updates_start(&service->updates);
-}
-
-// Closing the database answers what is under way, so everything that may be waiting is still there
-// then.
-static void deinit(struct service *service)
-{
-    http_door_close(&service->door);
-    heartbeats_stop(&service->heartbeats);
-    database_stop(&service->database);
-    values_flush(&service->values);
-    audience_deinit(&service->audience);
-    outlets_deinit(&service->outlets);
-    updates_stop(&service->updates);
-    http_door_free(&service->door);
-    signals_stop(&service->signals);
 }
 
 static int refuse(const char *what, const struct endpoint *endpoint, int fault)
@@ -130,15 +119,10 @@ static int refuse(const char *what, const struct endpoint *endpoint, int fault)
     return fault;
 }
 
-static int start(struct service *service)
+int service_start(struct service *service, const struct service_options *options, struct loop *loop)
 {
-    const struct service_options *options = service->options;
-    int fault = signals_start(&service->signals, service->loop);
-    if (fault) {
-        log_line("service", NULL, "cannot receive signals: %s", strerror(-fault));
-        return fault;
-    }
-    fault = http_door_open(&service->door, &options->listen);
+    init(service, options, loop);
+    int fault = http_door_open(&service->door, &options->listen);
     if (fault)
         return refuse("HTTP", &options->listen, fault);
     fault = heartbeats_start(&service->heartbeats, &options->heartbeat_listen);
@@ -146,6 +130,20 @@ static int start(struct service *service)
         return refuse("heartbeats", &options->heartbeat_listen, fault);
     database_start(&service->database);
     return 0;
+}
+
+// Closing the database answers what is under way, so everything that may be waiting is still there
+// then.
+void service_stop(struct service *service)
+{
+    http_door_close(&service->door);
+    heartbeats_stop(&service->heartbeats);
+    database_stop(&service->database);
+    values_flush(&service->values);
+    audience_deinit(&service->audience);
+    outlets_deinit(&service->outlets);
+    updates_stop(&service->updates);
+    http_door_free(&service->door);
 }
 
 static void say_ready(const struct service *service)
@@ -160,28 +158,36 @@ static void say_ready(const struct service *service)
     log_line("service", NULL, "ready, HTTP on %s, heartbeats on %s", http, heartbeats);
 }
 
-static int run(struct service *service)
+static int serve(struct service *service, const struct service_options *options, struct loop *loop)
 {
-    int fault = start(service);
-    if (fault)
+    service->signals.on_signal = on_signal;
+    int fault = signals_start(&service->signals, loop);
+    if (fault) {
+        log_line("service", NULL, "cannot receive signals: %s", strerror(-fault));
         return fault;
-    say_ready(service);
-    return loop_run(service->loop);
+    }
+    fault = service_start(service, options, loop);
+    if (!fault) {
+        say_ready(service);
+        fault = loop_run(loop);
+    }
+    service_stop(service);
+    signals_stop(&service->signals);
+    return fault;
 }
 
 int service_run(const struct service_options *options)
 {
-    struct service *service = malloc(sizeof *service);
+    struct service *service = calloc(1, sizeof *service);
     struct loop *loop = NULL;
     struct loop_hooks hooks = {.on_turn_end = on_turn_end, .ctx = service};
     int fault = service ? loop_new(&loop, &hooks) : -ENOMEM;
-    if (!fault) {
-        init(service, options, loop);
-        fault = run(service);
-        deinit(service);
-    } else {
+    if (fault) {
         log_line("service", NULL, "cannot start: %s", strerror(-fault));
+        free(service);
+        return fault;
     }
+    fault = serve(service, options, loop);
     loop_free(loop);
     free(service);
     return fault;

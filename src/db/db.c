@@ -64,7 +64,7 @@ void db_refuse(struct db *db, const char *why, int why_len)
 
 static void stop_threads(struct db *db)
 {
-    for (unsigned i = 0; i < db->workers_count; i++) {
+    for (unsigned i = 0; db->workers && i < db->workers_count; i++) {
         struct worker *worker = &db->workers[i];
         if (!worker->is_started)
             continue;

@@ -27,7 +27,7 @@
 
 struct script {
     struct heap *heap;
-    struct script_options options; // name and text are not kept
+    struct script_options options; // text is not kept
     lua_State *lua;
     size_t memory_bytes;
     uint32_t steps_left;
@@ -60,14 +60,16 @@ static struct script *script_of(lua_State *lua)
 static void on_steps(lua_State *lua, lua_Debug *where)
 {
     struct script *script = script_of(lua);
-    (void)where;
     if (script->steps_left > STEPS_CHUNK) {
         script->steps_left -= STEPS_CHUNK;
         return;
     }
     script->steps_left = 0;
     lua_sethook(lua, on_steps, LUA_MASKCOUNT, 1);
-    luaL_error(lua, "stopped after %d steps", SCRIPT_STEPS_MAX);
+    lua_getinfo(lua, "Sl", where);
+    lua_pushfstring(lua, "%s:%d: stopped after %d steps", where->short_src, where->currentline,
+                    SCRIPT_STEPS_MAX);
+    lua_error(lua);
 }
 
 static void allow_steps(struct script *script)
@@ -203,7 +205,10 @@ static void take_error(struct script *script)
     size_t len;
     bool is_text = lua_type(script->lua, -1) == LUA_TSTRING;
     const char *text = is_text ? lua_tolstring(script->lua, -1, &len) : "an error without text";
-    snprintf(script->error, sizeof script->error, "%s", text);
+    bool is_placed =
+        !is_text || strcmp(text, "not enough memory") != 0; // Lua's own, without a place
+    snprintf(script->error, sizeof script->error, "%s%s%s", is_placed ? "" : script->options.name,
+             is_placed ? "" : ": ", text);
     for (char *at = script->error; *at; at++) {
         if ((unsigned char)*at < ' ')
             *at = ' ';
@@ -253,7 +258,6 @@ int script_new(struct script **out_script, struct heap *heap, const struct scrip
     }
     lua_settop(script->lua, 0);
     script->options.text = (struct span){0};
-    script->options.name = NULL;
     *out_script = script;
     return 0;
 }

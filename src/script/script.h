@@ -30,7 +30,7 @@ struct script_event {
 };
 
 struct script_options {
-    const char *name; // where errors are said to be: a path
+    const char *name; // where errors are said to be: a path; borrowed for the script's life
     struct span text;
     int64_t (*on_publish)(void *ctx, struct span channel, struct span message); // receivers
     void (*on_log)(void *ctx, struct span message);

@@ -31,6 +31,13 @@ static uint64_t claimed(const struct sim_node *self, const struct incarnation *i
     return origin == ORIGIN_NONE ? 0 : replica_vector(self->replica)->sequence[origin];
 }
 
+// Of a closed history V says that it is complete, though it ends with what was left of it.
+static bool is_closed(const struct sim_node *self, const struct incarnation *incarnation)
+{
+    uint16_t origin = origins_find(replica_origins(self->replica), incarnation);
+    return origin != ORIGIN_NONE && replica_node(self->replica)->seals[origin].is_set;
+}
+
 // O2, and with `is_end` that everything that must survive is here.
 static void check_seen(struct world *world, unsigned node, bool is_end)
 {
@@ -44,6 +51,8 @@ static void check_seen(struct world *world, unsigned node, bool is_end)
             const struct ghost_entry *entry = &list->list[i];
             if (entry->is_lost ||
                 entry->sequence <= self->ghost.mark[unit][entry->incarnation].seen)
+                continue;
+            if (entry->is_optional && is_closed(self, &world->log.incarnations[entry->incarnation]))
                 continue;
             if (entry->sequence <= vector[entry->incarnation])
                 world_violate(world, "token rule: %s claims incarnation %d up to %llu without %llu",

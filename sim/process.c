@@ -25,6 +25,46 @@ static void set_identity(struct world *world, struct sim_node *self)
         ghost_incarnation(&world->log, &replica_origins(self->replica)->list[self->self]);
 }
 
+// Older disks that know an operation which is about to be forgotten: were they found again, two
+// histories would meet that nobody can tell apart.
+static void burn_disks(struct world *world, unsigned unit, const struct ghost_entry *entry)
+{
+    for (unsigned node = 0; node < WORLD_NODES_MAX; node++) {
+        struct sim_node *self = &world->node[node];
+        for (unsigned i = self->kept_count; i-- > 0;) {
+            if (self->kept[i].ghost.mark[unit][entry->incarnation].seen < entry->sequence)
+                continue;
+            sim_disk_free(self->kept[i].disk);
+            self->kept[i] = self->kept[--self->kept_count];
+        }
+    }
+}
+
+// The identity is settled. Sequences beyond what this disk holds will be used again, if the
+// incarnation is the same: then nobody may know what they stood for.
+static void serve(struct world *world, struct sim_node *self)
+{
+    uint64_t end = replica_vector(self->replica)->sequence[self->self];
+    for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
+        struct ghost_unit *list = &world->log.unit[unit];
+        for (size_t i = 0; i < list->count; i++) {
+            struct ghost_entry *entry = &list->list[i];
+            if (entry->incarnation != self->incarnation || entry->sequence <= end || entry->is_lost)
+                continue;
+            for (unsigned node = 0; node < world->nodes_count; node++) {
+                if (world->node[node].ghost.mark[unit][entry->incarnation].seen >= entry->sequence)
+                    world_violate(world,
+                                  "%s keeps its identity and will use %llu again, of which "
+                                  "%s knows",
+                                  self->name, (unsigned long long)entry->sequence,
+                                  world->node[node].name);
+            }
+            burn_disks(world, unit, entry);
+            entry->is_lost = true;
+        }
+    }
+}
+
 // After anything that may have moved the replica: its identity, its wish for a commit.
 static void look_after(struct world *world, unsigned node)
 {
@@ -33,6 +73,10 @@ static void look_after(struct world *world, unsigned node)
         set_identity(world, self);
         world->counts.renewals++;
         world_note(world, node, "goes on as incarnation %d", self->incarnation);
+    }
+    if (!self->is_serving && replica_is_serving(self->replica)) {
+        self->is_serving = true;
+        serve(world, self);
     }
     if (self->commit_ms == WORLD_NEVER && (replica_wants_commit(self->replica) ||
                                            !keyspace_is_clean(replica_keyspace(self->replica))))
@@ -93,8 +137,8 @@ static void forget_undurable(struct world *world, struct sim_node *self)
     }
 }
 
-// Whether the recovered cells hold what the two ghosts differ in: a commit is one frame, so one
-// difference tells of all.
+// Whether the recovered cells hold something in which the two ghosts differ: a commit is one frame,
+// so one trace of it tells of all.
 static bool is_commit_found(struct world *world, struct sim_node *self, unsigned unit, uint8_t i)
 {
     const struct ghost_mark *durable = &self->durable.mark[unit][i];
@@ -121,14 +165,12 @@ static bool is_commit_found(struct world *world, struct sim_node *self, unsigned
 // A commit that failed half-way may have reached the disk all the same.
 static void settle_doubt(struct world *world, struct sim_node *self)
 {
-    bool is_found = false, is_different = false;
-    for (unsigned unit = 0; self->is_in_doubt && unit < GHOST_UNITS && !is_different; unit++) {
-        for (uint8_t i = 0; i < world->log.incarnations_count && !is_different; i++) {
-            is_different = memcmp(&self->durable.mark[unit][i], &self->doubt.mark[unit][i],
-                                  sizeof(struct ghost_mark)) != 0;
-            if (is_different)
-                is_found = is_commit_found(world, self, unit, i);
-        }
+    bool is_found = false;
+    for (unsigned unit = 0; self->is_in_doubt && unit < GHOST_UNITS && !is_found; unit++) {
+        for (uint8_t i = 0; i < world->log.incarnations_count && !is_found; i++)
+            is_found = memcmp(&self->durable.mark[unit][i], &self->doubt.mark[unit][i],
+                              sizeof(struct ghost_mark)) != 0 &&
+                       is_commit_found(world, self, unit, i);
     }
     if (is_found)
         self->durable = self->doubt;
@@ -151,7 +193,7 @@ static void started(struct world *world, unsigned node)
     self->start_ms = world->now_ms - prng_below(&world->prng, world->now_ms + 1);
     self->restart_ms = WORLD_NEVER;
     self->tick_ms = world->now_ms + TICK_MS;
-    self->is_renewal_asked = self->is_refused = false;
+    self->is_renewal_asked = self->is_refused = self->is_serving = false;
     settle_doubt(world, self);
     self->ghost = self->durable;
     memset(self->ghost.pending, 0, sizeof self->ghost.pending);

@@ -58,6 +58,7 @@ static void init_node(struct world *world, unsigned node)
     *self = (struct sim_node){.restart_ms = WORLD_NEVER,
                               .tick_ms = WORLD_NEVER,
                               .commit_ms = WORLD_NEVER,
+                              .incarnation = GHOST_INCARNATIONS, // none yet
                               .disk = sim_disk_new(prng_next(&world->prng))};
     sim_heap_init(&self->heap);
     snprintf(self->name, sizeof self->name, "r%u", node + 1);

@@ -105,6 +105,7 @@ struct sim_node {
     unsigned refusals;     // in a row
     bool is_renewal_asked; // the next start has --new-incarnation
     bool is_kill_planned;  // in the next commit
+    bool is_serving;
     uint64_t boot;
     uint64_t start_ms;                       // what its monotonic clock counts from
     uint64_t restart_ms, tick_ms, commit_ms; // next; WORLD_NEVER: none

@@ -249,7 +249,8 @@
 
     async #ask() {
       const { links } = await ask(`${this.service}/v1/links`);
-      this.links = links;
+      const byName = (a, b) => a.replica.localeCompare(b.replica, undefined, { numeric: true });
+      this.links = links.sort(byName);
       const cut = links.filter((link) => link.state === "cut").length;
       this.root.dataset.link = !cut ? "linked" : cut === links.length ? "cut" : "partial";
       this.#showSwitch(cut > 0 && cut === links.length);
@@ -290,11 +291,11 @@
     #showLinks() {
       const list = part(this.root, "links");
       const held = new Map([...list.children].map((item) => [item.dataset.peer, item]));
-      for (const link of this.links) {
+      for (const [i, link] of this.links.entries()) {
         const item = held.get(link.replica) || grow("link-template");
         held.delete(link.replica);
         this.#showLink(item, link);
-        if (!item.isConnected) list.append(item);
+        if (list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
       }
       for (const gone of held.values()) gone.remove();
     }

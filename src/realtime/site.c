@@ -19,15 +19,12 @@
 
 // ---- answers
 
-static bool is_last(const struct visitor *visitor, const struct http_request *request)
-{
-    return !request->keeps_alive || visitor->realtime->is_draining;
-}
-
+// A drain ends no connection here: the service's must go on bringing counts until the last client
+// has gone.
 static void end_if_last(struct visitor *visitor, const struct http_request *request)
 {
     stream_written(&visitor->stream);
-    if (is_last(visitor, request))
+    if (!request->keeps_alive)
         stream_close(&visitor->stream, 0);
 }
 
@@ -36,7 +33,7 @@ void site_put(struct visitor *visitor, const struct http_request *request,
 {
     struct http_answer whole = *answer;
     whole.time_s = (int64_t)(clock_wall_ms() / 1000);
-    whole.is_closing = is_last(visitor, request);
+    whole.is_closing = !request->keeps_alive;
     whole.is_head = request->method == HTTP_METHOD_HEAD;
     http_put_answer(stream_out(&visitor->stream), &whole);
     end_if_last(visitor, request);
@@ -54,7 +51,7 @@ static void put_refusal(struct visitor *visitor, const struct http_request *requ
                                    .detail = refusal->detail,
                                    .headers = span_text(refusal->headers ? refusal->headers : ""),
                                    .time_s = (int64_t)(clock_wall_ms() / 1000),
-                                   .is_closing = is_last(visitor, request),
+                                   .is_closing = !request->keeps_alive,
                                    .is_head = request->method == HTTP_METHOD_HEAD};
     http_put_problem(stream_out(&visitor->stream), &problem);
     end_if_last(visitor, request);

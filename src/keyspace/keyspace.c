@@ -83,6 +83,8 @@ static int judge(uint32_t state, int64_t amount)
     enum cell_type type = state_type(state);
     if (state & RECORD_DEAD)
         return RECORD_E_DEAD;
+    if (type != CELL_COUNTER && !(state & RECORD_LIVE))
+        return RECORD_E_EXACT; // a deleted key's type is not the next one's
     if (type > CELL_GCOUNTER || (type == CELL_GCOUNTER && amount < 0))
         return RECORD_E_TYPE;
     return state & (RECORD_NEAR | RECORD_RANGE) ? RECORD_E_EXACT : 0;

@@ -75,7 +75,8 @@ uint64_t record_change(const struct record *record);
 enum {
     RECORD_E_DEAD = 1, // find it again
     RECORD_E_TYPE,     // not a counter, or a negative amount on a G-counter
-    RECORD_E_EXACT,    // near a limit: ask the replica thread (replica_add), which reckons exactly
+    RECORD_E_EXACT,    // near a limit, or what is left of a deleted key of another type: ask the
+                       // replica thread (replica_add), which reckons exactly
 };
 // Adds to a counter and marks it live and dirty. Wait-free. Amounts beyond RECORD_AMOUNT_MAX,
 // values beyond RECORD_VALUE_MAX and RECORD_NEAR are RECORD_E_EXACT, so that what workers add

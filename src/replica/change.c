@@ -110,6 +110,8 @@ int replica_add(struct replica *replica, struct span key, int64_t amount, int64_
         return -ENOMEM;
     if (is_refused_add(record, amount))
         return CHANGE_E_TYPE;
+    if (!is_live(record)) // what a deleted key was does not bind the next one
+        record_mark(replica->keyspace, record, 0, 0, CELL_COUNTER);
     int fault = catch_up(replica, record);
     if (fault)
         return fault;

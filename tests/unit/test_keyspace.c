@@ -115,6 +115,8 @@ static void adds_are_refused_by_type_and_near_limits(void **state)
     struct record *record = obtain(keyspace, &address, CELL_GCOUNTER);
     int64_t value;
     bool is_first;
+    assert_int_equal(keyspace_add(keyspace, record, 1, &value, &is_first), RECORD_E_EXACT);
+    record_mark(keyspace, record, RECORD_LIVE, 0, CELL_GCOUNTER);
     assert_int_equal(keyspace_add(keyspace, record, -1, &value, &is_first), RECORD_E_TYPE);
     assert_int_equal(add(keyspace, record, 2), 2);
     record_mark(keyspace, record, 0, 0, CELL_GSET);

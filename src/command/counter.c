@@ -40,11 +40,7 @@ static int add_to(struct call *call, struct record *record, int64_t amount)
         call->is_first = true;
     if (outcome == 0)
         reply_integer(call->reply, value);
-    if (outcome != RECORD_E_TYPE)
-        return outcome;
-    if (!(record_flags(record) & RECORD_LIVE))
-        return RECORD_E_EXACT; // what is left of a deleted key decides nothing
-    return refuse_type(call, record_type(record));
+    return outcome == RECORD_E_TYPE ? refuse_type(call, record_type(record)) : outcome;
 }
 
 static int run_add(struct call *call, int64_t amount)

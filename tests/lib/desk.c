@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands run to their end on one thread: what the workers and the replica thread do between them.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include "sim/disk.h"
+#include "tests/lib/desk.h"
+#include "wire/resp.h"
+
+#define ARGS_MAX  64
+#define TRIES_MAX 3 // commits that a command may wait for, before it is called waiting
+
+// ---- the host
+
+static struct desk *desk_of(struct host *host)
+{
+    return (struct desk *)host;
+}
+
+static uint32_t *number_of(struct session *session, enum topic_kind kind)
+{
+    return kind == TOPIC_CHANNEL ? &session->channels : &session->patterns;
+}
+
+static char *find_name(struct desk *desk, enum topic_kind kind, struct span name)
+{
+    for (unsigned i = 0; i < DESK_NAMES; i++) {
+        if (span_is_equal(span_text(desk->names[kind][i]), name))
+            return desk->names[kind][i];
+    }
+    return NULL;
+}
+
+static int64_t host_publish(struct host *host, struct span channel, struct span message)
+{
+    struct desk *desk = desk_of(host);
+    snprintf(desk->published, sizeof desk->published, "%.*s %.*s", (int)channel.len,
+             (const char *)channel.ptr, (int)message.len, (const char *)message.ptr);
+    return find_name(desk, TOPIC_CHANNEL, channel) ? 1 : 0;
+}
+
+static int host_subscribe(struct host *host, struct session *session, enum topic_kind kind,
+                          struct span name)
+{
+    struct desk *desk = desk_of(host);
+    if (find_name(desk, kind, name))
+        return HOST_E_ALREADY;
+    char *slot = find_name(desk, kind, span_text(""));
+    if (!slot || name.len >= sizeof desk->names[0][0])
+        return HOST_E_FULL;
+    memcpy(slot, name.ptr, name.len);
+    slot[name.len] = '\0';
+    ++*number_of(session, kind);
+    return 0;
+}
+
+static bool host_unsubscribe(struct host *host, struct session *session, enum topic_kind kind,
+                             struct span name)
+{
+    char *slot = find_name(desk_of(host), kind, name);
+    if (!slot)
+        return false;
+    *slot = '\0';
+    --*number_of(session, kind);
+    return true;
+}
+
+static bool host_unsubscribe_any(struct host *host, struct session *session, enum topic_kind kind,
+                                 struct buf *out_name)
+{
+    struct desk *desk = desk_of(host);
+    for (unsigned i = 0; i < DESK_NAMES; i++) {
+        struct span name = span_text(desk->names[kind][i]);
+        if (name.len == 0)
+            continue;
+        buf_clear(out_name);
+        buf_put(out_name, name);
+        return host_unsubscribe(host, session, kind, name);
+    }
+    return false;
+}
+
+static void host_channels(struct host *host, topic_visit visit, void *ctx)
+{
+    struct desk *desk = desk_of(host);
+    for (unsigned i = 0; i < DESK_NAMES; i++) {
+        if (*desk->names[TOPIC_CHANNEL][i])
+            visit(ctx, span_text(desk->names[TOPIC_CHANNEL][i]));
+    }
+}
+
+static uint64_t host_receivers(struct host *host, struct span channel)
+{
+    return find_name(desk_of(host), TOPIC_CHANNEL, channel) ? 1 : 0;
+}
+
+static uint64_t host_patterns(struct host *host)
+{
+    return desk_of(host)->session.patterns;
+}
+
+static uint64_t host_wall_us(struct host *host)
+{
+    (void)host;
+    return 1700000000000000u + 42;
+}
+
+static const struct host_ops ops = {
+    .publish = host_publish,
+    .subscribe = host_subscribe,
+    .unsubscribe = host_unsubscribe,
+    .unsubscribe_any = host_unsubscribe_any,
+    .channels = host_channels,
+    .receivers = host_receivers,
+    .patterns = host_patterns,
+    .wall_us = host_wall_us,
+};
+
+// ---- life
+
+void desk_open(struct desk *desk)
+{
+    struct buf error;
+    memset(desk, 0, sizeof *desk);
+    desk->host.ops = &ops;
+    heap_libc_init(&desk->heap);
+    desk->disk = sim_disk_new(1);
+    desk->now_ms = 1000;
+    struct replica_options options = {.disk = desk->disk,
+                                      .node = {.cluster = span_text("test"),
+                                               .name = span_text("r1"),
+                                               .address = span_text("127.0.0.1:7001"),
+                                               .start_wait_ms = 1000,
+                                               .silence_ms = 30000,
+                                               .seed = 1,
+                                               .boot = 1},
+                                      .fresh = {{1, 2, 3}},
+                                      .spare = {{4, 5, 6}},
+                                      .hash_seed = 7};
+    keyspace_thread_start();
+    buf_init(&error, &desk->heap.heap);
+    assert_int_equal(replica_open(&desk->replica, &desk->heap.heap, &options, &error), 0);
+    buf_deinit(&error);
+    struct event start = {.type = EVENT_START, .now_ms = desk->now_ms};
+    replica_event(desk->replica, &start);
+    command_index_init(&desk->index);
+    session_init(&desk->session, 7, desk->now_ms);
+    buf_init(&desk->out, &desk->heap.heap);
+    buf_init(&desk->unescaped, &desk->heap.heap);
+    snprintf(desk->identity.epoch, sizeof desk->identity.epoch, "0123456789abcdef");
+    snprintf(desk->identity.run_id, sizeof desk->identity.run_id, "%040d", 7);
+    desk->identity.replica = "r1";
+    desk->identity.cluster = "test";
+    desk->server.directory = "/data";
+    desk->server.hook = "default";
+    desk->server.listen_host = "127.0.0.1";
+    desk->server.commit_interval_ms = 10;
+    desk_commit(desk);
+}
+
+void desk_close(struct desk *desk)
+{
+    buf_deinit(&desk->out);
+    buf_deinit(&desk->unescaped);
+    keyspace_thread_stop();
+    replica_close(desk->replica);
+    sim_disk_free(desk->disk);
+    assert_int_equal(desk->heap.bytes, 0);
+}
+
+// ---- running
+
+struct pending {
+    struct desk *desk;
+    struct call *call;
+    int outcome;
+};
+
+static void run_request(void *ctx, struct replica *replica)
+{
+    struct pending *pending = ctx;
+    (void)replica;
+    if (pending->call)
+        pending->outcome = pending->call->command->apply(pending->call);
+}
+
+static void commit_with(struct desk *desk, struct pending *pending)
+{
+    struct commit_input input = {.now_ms = desk->now_ms,
+                                 .wall_ms = 1700000000000u + desk->now_ms,
+                                 .requests = run_request,
+                                 .ctx = pending};
+    desk->server.commits_started++;
+    assert_int_equal(replica_commit_apply(desk->replica, &input), 0);
+    assert_int_equal(replica_commit_sync(desk->replica), 0);
+    assert_true(replica_is_drained(desk->replica));
+    desk->server.commits_done = desk->server.commits_started;
+    desk->commits++;
+    effects_clear(replica_effects(desk->replica));
+    keyspace_quiesce();
+}
+
+void desk_commit(struct desk *desk)
+{
+    struct pending nothing = {.desk = desk};
+    commit_with(desk, &nothing);
+}
+
+static void apply(struct desk *desk, struct call *call)
+{
+    struct pending pending = {.desk = desk, .call = call, .outcome = COMMAND_E_LATER};
+    call->replica = desk->replica;
+    call->server = &desk->server;
+    for (unsigned i = 0; i < TRIES_MAX && pending.outcome == COMMAND_E_LATER; i++) {
+        if ((call->command->flags & COMMAND_COMMIT) && call->later == 0) {
+            commit_with(desk, &pending);
+        } else {
+            pending.outcome = call->command->apply(call);
+            if (pending.outcome == COMMAND_E_LATER)
+                desk_commit(desk);
+        }
+    }
+    if (pending.outcome == COMMAND_E_LATER)
+        buf_put_text(&desk->out, "(waits)");
+}
+
+const char *desk_run_argv(struct desk *desk, const struct span *argv, uint32_t argc)
+{
+    struct reply reply = reply_to(&desk->out, desk->session.protocol);
+    struct call call = {.command = command_find(&desk->index, argv[0]),
+                        .argv = argv,
+                        .argc = argc,
+                        .now_ms = desk->now_ms,
+                        .reply = &reply,
+                        .keyspace = replica_keyspace(desk->replica),
+                        .identity = &desk->identity,
+                        .session = &desk->session,
+                        .host = &desk->host,
+                        .query = &desk->query};
+    buf_clear(&desk->out);
+    if (argc > 1) {
+        struct address address = {.kind = UNIT_KEY, .key = argv[1]};
+        call.hash = keyspace_hash(call.keyspace, &address);
+    }
+    if (!command_refuse(&call)) {
+        int outcome = command_is_posted(call.command) ? COMMAND_E_POST : call.command->run(&call);
+        desk->is_closed |= outcome == COMMAND_E_CLOSE;
+        if (outcome == COMMAND_E_POST)
+            apply(desk, &call);
+    }
+    buf_put_byte(&desk->out, 0);
+    return (const char *)desk->out.ptr;
+}
+
+const char *desk_run(struct desk *desk, const char *line)
+{
+    char text[2048];
+    struct span argv[ARGS_MAX];
+    struct resp_parser parser = {0};
+    struct resp_request request = {
+        .argv = argv, .argv_max = ARGS_MAX, .unescaped = &desk->unescaped};
+    size_t used;
+    int len = snprintf(text, sizeof text, "%s\r\n", line);
+    assert_int_equal(resp_parse(&parser, span_of(text, (size_t)len), &request, &used), 0);
+    return desk_run_argv(desk, argv, request.argc);
+}
+
+void desk_assert(struct desk *desk, const char *line, const char *expected)
+{
+    const char *answer = desk_run(desk, line);
+    if (strcmp(answer, expected) != 0)
+        print_message("> %s\n", line);
+    assert_string_equal(answer, expected);
+}
+
+void desk_assert_begins(struct desk *desk, const char *line, const char *beginning)
+{
+    const char *answer = desk_run(desk, line);
+    if (strncmp(answer, beginning, strlen(beginning)) == 0)
+        return;
+    print_message("> %s\n", line);
+    assert_string_equal(answer, beginning);
+}

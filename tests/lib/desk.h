@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where commands are tried: a replica on a simulated disk, one session, a host that keeps a few
+// subscriptions, a clock that the test moves. A command is written as one types it; what comes back
+// is the bytes that a client would get.
+#pragma once
+#include "command/client.h"
+#include "command/command.h"
+#include "tests/lib/heap_libc.h"
+
+#define DESK_NAMES 8
+
+struct desk {
+    struct host host; // first
+    struct heap_libc heap;
+    struct disk *disk;
+    struct replica *replica;
+    struct command_index index;
+    struct identity identity;
+    struct server server;
+    struct session session;
+    struct client_query query;
+    struct buf out, unescaped;
+    uint64_t now_ms;
+    char names[2][DESK_NAMES][32]; // by topic_kind; "" is free
+    char published[200];           // the last one: "channel message"
+    unsigned commits;
+    bool is_closed; // a command asked for it
+};
+
+void desk_open(struct desk *desk);
+void desk_close(struct desk *desk); // asserts that no memory is left
+void desk_commit(struct desk *desk);
+
+// The answer, NUL-terminated; borrows until the next call.
+const char *desk_run(struct desk *desk, const char *line);
+const char *desk_run_argv(struct desk *desk, const struct span *argv, uint32_t argc);
+void desk_assert(struct desk *desk, const char *line, const char *expected);
+// The answer begins with this.
+void desk_assert_begins(struct desk *desk, const char *line, const char *beginning);

@@ -288,7 +288,7 @@ int64_t json_integer(struct json_reader *reader)
     else if (begin(reader, JSON_NUMBER))
         text = read_number(reader);
     int64_t value = 0;
-    if (!reader->failed && !decimal_parse(text, &value))
+    if (!reader->failed && (text.len == 0 || !decimal_parse(text, &value)))
         fail(reader);
     return reader->failed ? 0 : value;
 }

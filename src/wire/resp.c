@@ -28,14 +28,16 @@ static int refuse(struct resp_parser *parser, enum resp_fault fault)
 static inline const uint8_t *read_short(const uint8_t *at, unsigned *out_value)
 {
     unsigned value = (unsigned)at[0] - '0';
+    if (value > 9)
+        return NULL;
     if (at[1] != '\r') {
         unsigned digit = (unsigned)at[1] - '0';
-        if (value - 1 > 8 || digit > 9)
+        if (value == 0 || digit > 9)
             return NULL;
         value = 10 * value + digit;
         at++;
     }
-    if (value > 99 || at[1] != '\r' || at[2] != '\n')
+    if (at[1] != '\r' || at[2] != '\n')
         return NULL;
     *out_value = value;
     return at + 3;

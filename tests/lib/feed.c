@@ -115,3 +115,28 @@ bool feed_is_cut_proof(const struct feed *feed, struct span stream, uint64_t see
     assert(heap.bytes == 0);
     return same;
 }
+
+void feed_agree(const struct feed *feed, struct span stream, uint64_t seed, unsigned rounds)
+{
+    struct heap_libc heap;
+    heap_libc_init(&heap);
+    struct buf whole, trace;
+    buf_init(&whole, &heap.heap);
+    buf_init(&trace, &heap.heap);
+    struct prng prng;
+    prng_init(&prng, seed);
+    feed_whole(feed, stream, &whole);
+    bool same = true;
+    if (stream.len < 300) {
+        feed_pieces(feed, stream, 1, &trace);
+        same = is_same(&whole, &trace, "in pieces of", 1);
+    }
+    for (unsigned round = 0; round < rounds && same; round++) {
+        feed_random(feed, stream, &prng, &trace);
+        same = is_same(&whole, &trace, "by seed", seed);
+    }
+    if (!same)
+        abort();
+    buf_deinit(&whole);
+    buf_deinit(&trace);
+}

@@ -32,3 +32,7 @@ void feed_random(const struct feed *feed, struct span stream, struct prng *prng,
 // Whether every cut in two, single bytes, and `rounds` random cuttings give the trace of the whole.
 // On failure the trace that differs is printed beside the right one.
 bool feed_is_cut_proof(const struct feed *feed, struct span stream, uint64_t seed, unsigned rounds);
+
+// The same in the time of a fuzzer: single bytes if the stream is short, and `rounds` random
+// cuttings; a difference ends the process.
+void feed_agree(const struct feed *feed, struct span stream, uint64_t seed, unsigned rounds);

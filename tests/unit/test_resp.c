@@ -65,6 +65,8 @@ static void malformed_requests_are_refused(void **state)
         {"*1\r\n\x01", "Protocol error: expected '$', got ' '\n"},
         {"*2\r\n$3\r\nGET\r\n*1\r\n", "Protocol error: expected '$', got '*'\n"},
         {"*2\r\n$3\r\nGET\r\n$x\r\n", "Protocol error: invalid bulk length\n"},
+        {"*1\r\n$:\r\n0123456789\r\n", "Protocol error: invalid bulk length\n"},
+        {"*:\r\n$4\r\nPING\r\n", "Protocol error: invalid multibulk length\n"},
         {"*2\r\n$3\r\nGET\r\n$-1\r\n", "Protocol error: invalid bulk length\n"},
         {"*2\r\n$3\r\nGET\r\n$2000000000\r\n", "Protocol error: invalid bulk length\n"},
         {"*2\r\n$3\r\nGET\r\n$01\r\na\r\n", "Protocol error: invalid bulk length\n"},

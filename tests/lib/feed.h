@@ -12,12 +12,9 @@ enum feed_outcome {
     FEED_END,  // refused or closed: nothing further is read
 };
 
-// What was understood is appended to `trace`.
-typedef enum feed_outcome feed_step(void *parser, struct span input, struct buf *trace,
-                                    size_t *out_used);
-
 struct feed {
-    feed_step *step;
+    // What was understood is appended to `trace`.
+    enum feed_outcome (*step)(void *parser, struct span input, struct buf *trace, size_t *out_used);
     void (*init)(void *parser);
     void (*deinit)(void *parser);
     size_t parser_bytes;

@@ -218,8 +218,7 @@ int unit_reset(struct unit *unit, uint16_t author, uint64_t sequence)
     return 0;
 }
 
-int unit_set(struct unit *unit, uint16_t author, uint64_t sequence, uint64_t stamp, int64_t value,
-             enum cell_type type)
+int unit_set(struct unit *unit, uint16_t author, uint64_t sequence, uint64_t stamp, int64_t value)
 {
     int outcome = unit_reset(unit, author, sequence);
     if (outcome < 0)
@@ -229,7 +228,7 @@ int unit_set(struct unit *unit, uint16_t author, uint64_t sequence, uint64_t sta
         return -ENOMEM;
     own->sequence = sequence;
     own->base = (struct base){.sequence = sequence, .stamp = stamp, .value = value};
-    own->type = (uint8_t)type;
+    own->type = CELL_COUNTER;
     return 0;
 }
 

@@ -57,9 +57,9 @@ bool unit_lease_view(const struct unit *unit, const bool *is_hidden, int64_t *ou
 // UNIT_E_NOTHING). 0 or -ENOMEM (unchanged).
 enum { UNIT_E_NOTHING = 1 };
 int unit_reset(struct unit *unit, uint16_t author, uint64_t sequence);
-// SET: an observed reset (if something is live) and a base entry of the author, both at `sequence`.
-int unit_set(struct unit *unit, uint16_t author, uint64_t sequence, uint64_t stamp, int64_t value,
-             enum cell_type type);
+// SET of a counter: an observed reset (if something is live) and a base entry of the author, both
+// at `sequence`. 0 or -ENOMEM (unchanged).
+int unit_set(struct unit *unit, uint16_t author, uint64_t sequence, uint64_t stamp, int64_t value);
 
 // Joins arriving cells; `seen` is this replica's vector. out_changed: union of CELL_CHANGED_*.
 // 0 or -ENOMEM (then the unit may have joined a part; joining again completes it).

@@ -152,8 +152,7 @@ int replica_set(struct replica *replica, struct span key, int64_t value)
     struct unit *unit = cells_load(replica, record);
     if (!unit)
         return -ENOMEM;
-    fault =
-        unit_set(unit, replica->self, cells_next(replica), ++replica->stamp, value, CELL_COUNTER);
+    fault = unit_set(unit, replica->self, cells_next(replica), ++replica->stamp, value);
     if (fault)
         return fault;
     fault = cells_store(replica, record);

@@ -261,7 +261,7 @@ static void set(struct actors *actors, unsigned number, unsigned unit)
                                   .amount = chance(actors, 5) ? INT64_MAX : amount_of(actors),
                                   .type = CELL_COUNTER};
     if (unit_set(&actor->units[unit], actor->origin[number], operation.sequence, operation.stamp,
-                 operation.amount, CELL_COUNTER))
+                 operation.amount))
         accuse(actors, "actor %u unit %u: set failed", number, unit);
     log_operation(actors, actor, operation);
 }

@@ -246,11 +246,11 @@ static void a_set_replaces_what_it_saw(void **state)
     (void)state;
     struct unit unit = empty();
     add(&unit, 0, 5, 1);
-    assert_int_equal(unit_set(&unit, 0, 2, 100, 40, CELL_COUNTER), 0);
+    assert_int_equal(unit_set(&unit, 0, 2, 100, 40), 0);
     assert_int_equal(value_of(&unit), 40);
     add(&unit, 0, 2, 3);
     assert_int_equal(value_of(&unit), 42);
-    assert_int_equal(unit_set(&unit, 0, 4, 101, 7, CELL_COUNTER), 0);
+    assert_int_equal(unit_set(&unit, 0, 4, 101, 7), 0);
     assert_int_equal(value_of(&unit), 7);
     assert_int_equal(unit_reset(&unit, 0, 5), 0);
     assert_false(is_live(&unit));
@@ -261,7 +261,7 @@ static void a_set_on_nothing_needs_no_record(void **state)
 {
     (void)state;
     struct unit unit = empty();
-    assert_int_equal(unit_set(&unit, 0, 1, 100, 0, CELL_COUNTER), 0);
+    assert_int_equal(unit_set(&unit, 0, 1, 100, 0), 0);
     assert_int_equal(value_of(&unit), 0);
     assert_int_equal(unit_find(&unit, 0)->reset, 0);
     unit_deinit(&unit);
@@ -271,8 +271,8 @@ static void of_two_concurrent_sets_one_wins_and_adds_count_on(void **state)
 {
     (void)state;
     struct unit a = empty(), b = empty();
-    assert_int_equal(unit_set(&a, 0, 1, 100, 10, CELL_COUNTER), 0);
-    assert_int_equal(unit_set(&b, 1, 1, 99, 20, CELL_COUNTER), 0);
+    assert_int_equal(unit_set(&a, 0, 1, 100, 10), 0);
+    assert_int_equal(unit_set(&b, 1, 1, 99, 20), 0);
     add(&b, 2, 3, 1);
     learn(&a, &b, &nothing);
     learn(&b, &a, &nothing);
@@ -286,8 +286,8 @@ static void equal_stamps_are_decided_by_the_incarnation(void **state)
 {
     (void)state;
     struct unit a = empty(), b = empty();
-    assert_int_equal(unit_set(&a, 0, 1, 100, 10, CELL_COUNTER), 0);
-    assert_int_equal(unit_set(&b, 1, 1, 100, 20, CELL_COUNTER), 0);
+    assert_int_equal(unit_set(&a, 0, 1, 100, 10), 0);
+    assert_int_equal(unit_set(&b, 1, 1, 100, 20), 0);
     learn(&a, &b, &nothing);
     learn(&b, &a, &nothing);
     assert_int_equal(value_of(&a), 20);
@@ -300,8 +300,8 @@ static void a_set_that_lost_stays_dead_when_the_winner_is_reset(void **state)
 {
     (void)state;
     struct unit unit = empty(), other = empty();
-    assert_int_equal(unit_set(&unit, 0, 1, 100, 10, CELL_COUNTER), 0);
-    assert_int_equal(unit_set(&other, 1, 1, 99, 20, CELL_COUNTER), 0);
+    assert_int_equal(unit_set(&unit, 0, 1, 100, 10), 0);
+    assert_int_equal(unit_set(&other, 1, 1, 99, 20), 0);
     learn(&unit, &other, &nothing);
     assert_int_equal(unit_reset(&unit, 2, 1), 0);
     learn(&other, &unit, &nothing);
@@ -396,7 +396,7 @@ static void what_lives_stays(void **state)
     struct unit unit = empty();
     struct vector all = {{99, 99, 99, 99}};
     add(&unit, 0, 0, 1);
-    assert_int_equal(unit_set(&unit, 1, 2, 5, 0, CELL_COUNTER), 0);
+    assert_int_equal(unit_set(&unit, 1, 2, 5, 0), 0);
     write_lease(&unit, 2, 3, (struct lease){.epoch = 1, .sequence = 1});
     write_lease(&unit, 3, 3, (struct lease){.epoch = 1, .sequence = 1, .ended = true});
     assert_true(unit_collect(&unit, &all, &all)); // origin 0 was cut by the set; 3 ended
@@ -413,7 +413,7 @@ static void dead_parts_of_a_live_cell_are_dropped(void **state)
     struct unit unit = empty();
     struct vector all = {{99}};
     add(&unit, 0, 5, 1);
-    assert_int_equal(unit_set(&unit, 0, 2, 5, 40, CELL_COUNTER), 0);
+    assert_int_equal(unit_set(&unit, 0, 2, 5, 40), 0);
     assert_true(unit_collect(&unit, &all, &all));
     const struct cell *cell = unit_find(&unit, 0);
     assert_int_equal(cell->birth, 0);
@@ -455,7 +455,7 @@ static void fill(struct unit *unit)
 {
     add(unit, 0, 5, 1);
     add(unit, 1, 6, 1);
-    assert_int_equal(unit_set(unit, 2, 1, 9, 40, CELL_COUNTER), 0);
+    assert_int_equal(unit_set(unit, 2, 1, 9, 40), 0);
     add(unit, 0, 7, 2);
     assert_int_equal(unit_reset(unit, 3, 1), 0);
     add(unit, 1, 8, 2);
@@ -498,7 +498,7 @@ static int reset_by_old_author(struct unit *unit)
 
 static int set_by_new_author(struct unit *unit)
 {
-    return unit_set(unit, 5, 1, 10, 50, CELL_COUNTER);
+    return unit_set(unit, 5, 1, 10, 50);
 }
 
 static int obtain_new(struct unit *unit)

@@ -48,14 +48,14 @@ static void fill(void)
 {
     add(0, 5, 1);
     add(1, -6, 1000);
-    assert_int_equal(unit_set(&unit, 2, 1, UINT64_MAX, INT64_MIN, CELL_COUNTER), 0);
+    assert_int_equal(unit_set(&unit, 2, 1, UINT64_MAX, INT64_MIN), 0);
     add(0, 7, 2);
     add(1, INT64_MAX, 1001);
     struct cut part = {.birth = 1001, .write = 1001, .total = INT64_MAX};
     add(1, -9, 70000);
     cell_cut(unit_find(&unit, 1), &part);
     assert_int_equal(unit_reset(&unit, 3, 1), 0);
-    assert_int_equal(unit_set(&unit, 3, 2, 77, 40, CELL_COUNTER), 0);
+    assert_int_equal(unit_set(&unit, 3, 2, 77, 40), 0);
     add(4, 1, UINT64_MAX);
     unit_find(&unit, 4)->type = CELL_GSET;
     struct cell *cell = unit_obtain(&unit, 5);

@@ -5,7 +5,7 @@
 // a lone "chunked", a bare CR or LF, folded lines, space before a colon, no Host or two in
 // HTTP/1.1.
 //
-// A parser is 56 bytes in its connection and owns no memory. The caller keeps the bytes of an
+// A parser is 64 bytes in its connection and owns no memory. The caller keeps the bytes of an
 // incomplete message and shows them again, longer: every byte is scanned once as it arrives and
 // once more when the message is whole, however it is cut. Spans of a message borrow from the input
 // of the call that returned 0, but for a chunked body, which is decoded into `body`.
@@ -102,8 +102,8 @@ enum { HTTP_E_MORE = 1, HTTP_E_PROTOCOL, HTTP_E_CONTINUE };
 // when a chunked body is whole, so one may serve every connection of a loop. -ENOMEM from it.
 int http_parse_request(struct http_parser *parser, struct span input, struct buf *body,
                        struct http_request *out_request, size_t *out_used);
-// One response; 1xx ones but 101 are skipped (then out_used covers them too). A length must be
-// told: a body that ends with the connection is refused.
+// One response, not to HEAD; 1xx ones but 101 are skipped (then out_used covers them too). A length
+// must be told: a body that ends with the connection is refused.
 int http_parse_response(struct http_parser *parser, struct span input, struct buf *body,
                         struct http_response *out_response, size_t *out_used);
 

@@ -175,23 +175,26 @@ const struct http_fault *http_head_scan(struct http_parser *parser, struct span 
 
 // ---- fields
 
+static struct span without_blanks(const uint8_t *at, const uint8_t *end)
+{
+    while (at < end && (*at == ' ' || *at == '\t'))
+        at++;
+    while (end > at && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    return span_of(at, (size_t)(end - at));
+}
+
 bool http_next_header(struct span *headers, struct span *out_name, struct span *out_value)
 {
     if (headers->len == 0)
         return false;
     const uint8_t *at = headers->ptr;
-    const uint8_t *end = memchr(at, '\n', headers->len);
-    const uint8_t *next = end + 1;
     const uint8_t *colon = memchr(at, ':', headers->len);
-    end--; // CR
+    const uint8_t *end = memchr(at, '\n', headers->len);
+    size_t taken = (size_t)(end + 1 - at);
     *out_name = span_of(at, (size_t)(colon - at));
-    at = colon + 1;
-    while (at < end && (*at == ' ' || *at == '\t'))
-        at++;
-    while (end > at && (end[-1] == ' ' || end[-1] == '\t'))
-        end--;
-    *out_value = span_of(at, (size_t)(end - at));
-    *headers = span_of(next, headers->len - (size_t)(next - headers->ptr));
+    *out_value = without_blanks(colon + 1, end - 1);
+    *headers = span_of(at + taken, headers->len - taken);
     return true;
 }
 
@@ -202,15 +205,10 @@ bool http_next_token(struct span *list, struct span *out_token)
         const uint8_t *comma = memchr(at, ',', list->len);
         const uint8_t *end = comma ? comma : at + list->len;
         size_t taken = (size_t)(end - at) + (comma != NULL);
-        *list = span_of(list->ptr + taken, list->len - taken);
-        while (at < end && (*at == ' ' || *at == '\t'))
-            at++;
-        while (end > at && (end[-1] == ' ' || end[-1] == '\t'))
-            end--;
-        if (at == end)
-            continue;
-        *out_token = span_of(at, (size_t)(end - at));
-        return true;
+        *list = span_of(at + taken, list->len - taken);
+        *out_token = without_blanks(at, end);
+        if (out_token->len > 0)
+            return true;
     }
     return false;
 }
@@ -331,27 +329,13 @@ static int pause_after_headers(llhttp_t *llhttp)
     return HPE_PAUSED;
 }
 
-static enum http_method method_of(uint8_t llhttp_method)
-{
-    switch (llhttp_method) {
-    case HTTP_GET:
-        return HTTP_METHOD_GET;
-    case HTTP_HEAD:
-        return HTTP_METHOD_HEAD;
-    case HTTP_POST:
-        return HTTP_METHOD_POST;
-    case HTTP_PUT:
-        return HTTP_METHOD_PUT;
-    case HTTP_DELETE:
-        return HTTP_METHOD_DELETE;
-    case HTTP_OPTIONS:
-        return HTTP_METHOD_OPTIONS;
-    case HTTP_PATCH:
-        return HTTP_METHOD_PATCH;
-    default:
-        return HTTP_METHOD_OTHER;
-    }
-}
+// By llhttp's number; any other is HTTP_METHOD_OTHER.
+static const uint8_t methods[HTTP_FLUSH + 1] = {
+    [HTTP_GET] = HTTP_METHOD_GET,       [HTTP_HEAD] = HTTP_METHOD_HEAD,
+    [HTTP_POST] = HTTP_METHOD_POST,     [HTTP_PUT] = HTTP_METHOD_PUT,
+    [HTTP_DELETE] = HTTP_METHOD_DELETE, [HTTP_OPTIONS] = HTTP_METHOD_OPTIONS,
+    [HTTP_PATCH] = HTTP_METHOD_PATCH,
+};
 
 // llhttp reads the same head and must come to the same framing.
 static const struct http_fault *confirm(struct span bytes, enum http_kind kind,
@@ -371,7 +355,7 @@ static const struct http_fault *confirm(struct span bytes, enum http_kind kind,
         (head->has_length && llhttp.content_length != head->length))
         return fault(HTTP_FAULT_FRAMING);
     head->status = llhttp.status_code;
-    head->method = method_of(llhttp.method);
+    head->method = (enum http_method)methods[llhttp.method];
     return NULL;
 }
 

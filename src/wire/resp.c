@@ -319,7 +319,7 @@ int resp_parse(struct resp_parser *parser, struct span input, struct resp_reques
 void resp_put_fault(struct buf *out, const struct resp_parser *parser)
 {
     static const char *const texts[RESP_FAULTS] = {
-        [RESP_FAULT_NONE] = "none",
+        [RESP_FAULT_NONE] = "no memory for the request",
         [RESP_FAULT_COUNT] = "invalid multibulk length",
         [RESP_FAULT_COUNT_LINE] = "too big mbulk count string",
         [RESP_FAULT_DOLLAR] = "expected '$', got '",

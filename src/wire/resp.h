@@ -56,7 +56,8 @@ enum { RESP_E_MORE = 1, RESP_E_PROTOCOL, RESP_E_ROOM };
 int resp_parse(struct resp_parser *parser, struct span input, struct resp_request *request,
                size_t *out_used);
 
-// The text of a fault as Redis words it: "Protocol error: invalid bulk length".
+// The text of a fault as Redis words it: "Protocol error: invalid bulk length"; after -ENOMEM,
+// that.
 void resp_put_fault(struct buf *out, const struct resp_parser *parser);
 
 // What a client sends: arguments as an array of bulk strings.

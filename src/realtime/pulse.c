@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two lists, each in order of due time because what joins one waits equally long: no heap, no scan.
 // A datagram is filled with what is due, then with what will be due within an eighth of an
-// interval, so that many pages share few datagrams.
+// interval, so that many pages share few datagrams. Many datagrams leave in bursts with pauses; as
+// each page's next turn counts from its last, they stay spread.
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -69,6 +70,7 @@ static void end_datagram(struct pulse *pulse, uint64_t now_ms)
     pulse->is_writing = false;
     send_datagram(pulse, heartbeat_end(&pulse->writer));
     pulse->sent_ms = now_ms;
+    pulse->burst++;
 }
 
 static void put_entry(struct pulse *pulse, const struct heartbeat_entry *entry, uint64_t now_ms)
@@ -123,29 +125,42 @@ static void tell(struct pulse *pulse, struct topic_list *list, uint64_t now_ms)
     list_append(&pulse->rotation, topic);
 }
 
+static void tell_until(struct pulse *pulse, struct topic_list *list, uint64_t now_ms,
+                       uint64_t until_ms)
+{
+    if (!list->first || list->first->due_ms > now_ms)
+        return;
+    while (list->first && list->first->due_ms <= until_ms && pulse->burst < PULSE_BURST)
+        tell(pulse, list, now_ms);
+}
+
+static uint64_t next_due_ms(const struct pulse *pulse, uint64_t now_ms)
+{
+    uint64_t next_ms = pulse->sent_ms + pulse->options.interval_ms;
+    if (pulse->prompt.first && pulse->prompt.first->due_ms < next_ms)
+        next_ms = pulse->prompt.first->due_ms;
+    if (pulse->rotation.first && pulse->rotation.first->due_ms < next_ms)
+        next_ms = pulse->rotation.first->due_ms;
+    return pulse->burst >= PULSE_BURST && next_ms < now_ms + PULSE_PAUSE_MS
+               ? now_ms + PULSE_PAUSE_MS
+               : next_ms;
+}
+
 uint64_t pulse_beat(struct pulse *pulse, uint64_t now_ms)
 {
     uint64_t interval_ms = pulse->options.interval_ms;
+    pulse->burst = 0;
     pulse->is_rotating = false;
-    while (pulse->prompt.first && pulse->prompt.first->due_ms <= now_ms)
-        tell(pulse, &pulse->prompt, now_ms);
+    tell_until(pulse, &pulse->prompt, now_ms, now_ms);
     end_datagram(pulse, now_ms);
     pulse->is_rotating = true;
-    bool is_due = pulse->rotation.first && pulse->rotation.first->due_ms <= now_ms;
-    while (is_due && pulse->rotation.first &&
-           pulse->rotation.first->due_ms <= now_ms + interval_ms / 8)
-        tell(pulse, &pulse->rotation, now_ms);
+    tell_until(pulse, &pulse->rotation, now_ms, now_ms + interval_ms / 8);
     if (now_ms >= pulse->sent_ms + interval_ms && !pulse->is_writing) {
         struct heartbeat alive = {.is_rotation = true};
         begin_datagram(pulse, &alive);
     }
     end_datagram(pulse, now_ms);
-    uint64_t next_ms = pulse->sent_ms + interval_ms;
-    if (pulse->prompt.first && pulse->prompt.first->due_ms < next_ms)
-        next_ms = pulse->prompt.first->due_ms;
-    if (pulse->rotation.first && pulse->rotation.first->due_ms < next_ms)
-        next_ms = pulse->rotation.first->due_ms;
-    return next_ms;
+    return next_due_ms(pulse, now_ms);
 }
 
 void pulse_raise(struct pulse *pulse, struct topic *topic)

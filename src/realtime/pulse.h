@@ -13,6 +13,8 @@
 #define PULSE_PROMPT_MS 20
 #define PULSE_LINGER_MS 1000
 #define PULSE_FAREWELLS 3
+#define PULSE_BURST     16 // datagrams in a row, so that a receiver's buffer holds them
+#define PULSE_PAUSE_MS  2  // then
 
 struct pulse_options {
     uint64_t node, boot;
@@ -37,6 +39,7 @@ struct pulse {
     struct topic_list rotation; // due an interval after each was told, in order
     struct heartbeat_writer writer;
     bool is_writing, is_rotating;
+    unsigned burst; // datagrams of this beat
     uint64_t datagrams_sent, datagrams_failed;
 };
 

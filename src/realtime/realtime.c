@@ -190,6 +190,9 @@ static int start_listener(struct realtime *realtime, char out_text[ENDPOINT_TEXT
         return fault;
     }
     endpoint_write(&bound, out_text);
+    if (!realtime->options->advertise &&
+        (strcmp(bound.host, "0.0.0.0") == 0 || strcmp(bound.host, "::") == 0))
+        log_line("realtime", NULL, "the service is told to PUT to %s: give --advertise", out_text);
     return 0;
 }
 

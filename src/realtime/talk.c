@@ -138,6 +138,8 @@ static void take_list(struct visitor *visitor, const struct verb *verb, struct j
         struct span key = json_string(json, scratch);
         if (json->failed || is_wrong)
             continue;
+        if (!visitor_spend(visitor, 1))
+            return;
         const struct wrong *wrong =
             key.len == 0 || key.len > TOPIC_KEY_BYTES_MAX ? &key_length : verb->obey(visitor, key);
         if (!wrong)
@@ -155,7 +157,7 @@ void talk_take(struct visitor *visitor, struct span message)
                                            "a message is a JSON object like {\"track\":[\"key\"]}"};
     struct json_reader json = json_reader_of(message);
     json_open(&json, JSON_OBJECT);
-    while (json_next(&json)) {
+    while (!visitor->stream.is_closing && json_next(&json)) {
         struct span name = json_name(&json, &visitor->realtime->scratch);
         const struct verb *verb = json.failed ? NULL : verb_find(name);
         if (verb) {
@@ -166,7 +168,7 @@ void talk_take(struct visitor *visitor, struct span message)
             answer_wrong(visitor, &unknown, span_of(name.ptr, name.len < 64 ? name.len : 64));
         json_skip(&json);
     }
-    if (!json_is_done(&json))
+    if (!visitor->stream.is_closing && !json_is_done(&json))
         answer_wrong(visitor, &malformed, span_of(NULL, 0));
 }
 

@@ -86,8 +86,12 @@ static void on_closed(struct stream *stream, int fault)
     struct upstream *upstream =
         (struct upstream *)((char *)stream - offsetof(struct upstream, stream));
     upstream->is_open = false;
-    if (upstream->asked.first)
+    if (upstream->asked.first && upstream->is_proven && fault != -ETIMEDOUT) {
+        ask_again(upstream); // it was kept too long: the end of this turn dials anew
+        loop_timer_clear(upstream->loop, &upstream->timer);
+    } else if (upstream->asked.first) {
         back_off(upstream, fault ? strerror(-fault) : "the connection ended");
+    }
 }
 
 // ---- answers
@@ -183,6 +187,7 @@ static void take_answer(struct upstream *upstream, const struct http_response *r
         log_line("realtime", NULL, "the service at %s:%u answers again", upstream->service.host,
                  (unsigned)upstream->service.port);
     upstream->failures = 0;
+    upstream->is_proven = true;
     for (struct topic *topic = list_take(&upstream->asked); topic;
          topic = list_take(&upstream->asked))
         topic->is_wanted = false;
@@ -223,6 +228,7 @@ static bool connect_service(struct upstream *upstream)
         return false;
     }
     upstream->is_open = true;
+    upstream->is_proven = false;
     upstream->parser = (struct http_parser){0};
     return true;
 }

@@ -37,6 +37,7 @@ struct upstream {
     struct loop_timer timer;      // a request's limit, or the wait after a failure
     struct prng prng;
     bool is_open;    // there is a stream
+    bool is_proven;  // it has answered
     bool is_waiting; // after a failure
     unsigned failures;
     uint64_t requests_sent, requests_failed;

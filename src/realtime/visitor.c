@@ -126,12 +126,13 @@ void visitor_say(struct visitor *visitor, enum websocket_opcode opcode, struct s
 void visitor_end(struct visitor *visitor, uint16_t code, const char *reason)
 {
     struct stream *stream = &visitor->stream;
-    if (stream->is_closing)
-        return;
-    websocket_put_close(stream_out(stream), code, reason);
-    stream_written(stream);
-    stream_close(stream, 0);
-    sweep_join(visitor, SWEEP_CLOSING);
+    if (!stream->is_closing) {
+        websocket_put_close(stream_out(stream), code, reason);
+        stream_written(stream);
+        stream_close(stream, 0);
+    }
+    if (visitor->sweep != SWEEP_CLOSING)
+        sweep_join(visitor, SWEEP_CLOSING);
 }
 
 bool visitor_tell(struct subscriber *subscriber, struct span frame)
@@ -156,39 +157,35 @@ bool visitor_tell(struct subscriber *subscriber, struct span frame)
 
 // ---- in: WebSocket
 
-// What is earned a second, up to the burst. False: none left.
-static bool spend_message(struct visitor *visitor)
+bool visitor_spend(struct visitor *visitor, uint16_t words)
 {
     uint32_t now_ms = (uint32_t)loop_now_ms(visitor->realtime->loop);
-    uint32_t earned = (now_ms - visitor->earned_ms) / (1000 / VISITOR_MESSAGES_PER_S);
+    uint64_t earned = (uint64_t)(now_ms - visitor->earned_ms) * VISITOR_WORDS_PER_S / 1000;
     if (earned) {
-        uint32_t left = visitor->messages_left + earned;
-        visitor->messages_left =
-            (uint16_t)(left < VISITOR_MESSAGES_MAX ? left : VISITOR_MESSAGES_MAX);
+        uint64_t left = visitor->words_left + earned;
+        visitor->words_left = (uint16_t)(left < VISITOR_WORDS_MAX ? left : VISITOR_WORDS_MAX);
         visitor->earned_ms = now_ms;
     }
-    if (visitor->messages_left == 0)
+    if (visitor->words_left < words) {
+        visitor->realtime->gauges.closed_rate += !visitor->stream.is_closing;
+        visitor_end(visitor, WEBSOCKET_CODE_POLICY, "too many messages");
         return false;
-    visitor->messages_left--;
+    }
+    visitor->words_left = (uint16_t)(visitor->words_left - words);
     return true;
 }
 
 static void take_message(struct visitor *visitor, const struct websocket_message *message)
 {
-    struct gauges *gauges = &visitor->realtime->gauges;
     if (visitor->is_echo) {
         visitor_say(visitor, message->opcode, message->payload);
         return;
     }
-    gauges->messages_received++;
-    if (message->opcode == WEBSOCKET_BINARY) {
+    visitor->realtime->gauges.messages_received++;
+    if (message->opcode == WEBSOCKET_BINARY)
         visitor_end(visitor, 1003, "messages are text");
-    } else if (!spend_message(visitor)) {
-        gauges->closed_rate++;
-        visitor_end(visitor, WEBSOCKET_CODE_POLICY, "too many messages");
-    } else {
+    else if (visitor_spend(visitor, VISITOR_MESSAGE_WORDS))
         talk_take(visitor, message->payload);
-    }
 }
 
 static void take_frame(struct visitor *visitor, const struct websocket_message *message)
@@ -199,9 +196,7 @@ static void take_frame(struct visitor *visitor, const struct websocket_message *
         take_message(visitor, message);
         return;
     case WEBSOCKET_PING:
-        if (!spend_message(visitor) && !visitor->is_echo)
-            visitor_end(visitor, WEBSOCKET_CODE_POLICY, "too many messages");
-        else
+        if (visitor->is_echo || visitor_spend(visitor, VISITOR_MESSAGE_WORDS))
             visitor_say(visitor, WEBSOCKET_PONG, message->payload);
         return;
     case WEBSOCKET_CLOSE:
@@ -248,7 +243,7 @@ void visitor_upgrade(struct visitor *visitor, const struct http_request *request
     stream_written(&visitor->stream);
     websocket_init(&visitor->websocket, WEBSOCKET_SERVER, realtime->heap);
     visitor->is_live = true;
-    visitor->messages_left = VISITOR_MESSAGES_MAX;
+    visitor->words_left = VISITOR_WORDS_MAX;
     visitor->earned_ms = (uint32_t)loop_now_ms(realtime->loop);
     realtime->visitors.live_count++;
     realtime->gauges.upgrades++;
@@ -298,6 +293,21 @@ static size_t read_request(struct visitor *visitor, struct span input)
     }
 }
 
+// Many who each send half a message must not take all memory.
+static void hold(struct visitor *visitor, size_t left)
+{
+    struct visitors *visitors = &visitor->realtime->visitors;
+    size_t held = left + (visitor->is_live ? visitor->websocket.partial.len : 0);
+    visitors->held_bytes += held - visitor->held_bytes;
+    visitor->held_bytes = (uint32_t)held;
+    if (visitors->held_bytes <= VISITORS_HELD_BYTES_MAX || visitor->stream.is_closing)
+        return;
+    if (visitor->is_live)
+        visitor_end(visitor, 1013, "too much at once: try again later");
+    else
+        refuse(visitor, &(struct http_fault){503, "too much at once: try again later"});
+}
+
 static size_t on_input(struct stream *stream, struct span input)
 {
     struct visitor *visitor = (struct visitor *)stream;
@@ -309,6 +319,7 @@ static size_t on_input(struct stream *stream, struct span input)
             break;
         used += step;
     }
+    hold(visitor, input.len - used);
     return used;
 }
 
@@ -335,6 +346,7 @@ static void on_closed(struct stream *stream, int fault)
         realtime->visitors.live_count--;
     }
     realtime->visitors.count--;
+    realtime->visitors.held_bytes -= visitor->held_bytes;
     heap_free(realtime->heap, visitor, sizeof(*visitor));
 }
 

@@ -18,15 +18,17 @@
 #else
 #define VISITORS_MAX 100000
 #endif
-#define VISITOR_ARRIVING_MS    15000 // to a first whole request
-#define VISITOR_IDLE_MS        75000 // between requests
-#define VISITOR_PING_MS        25000
-#define VISITOR_CHOKED_MS      10000 // not one moment without unsent output: too slow
-#define VISITOR_CLOSING_MS     5000
-#define VISITOR_PINGS_MAX      2            // unanswered, then it is closed
-#define VISITOR_MESSAGES_MAX   200          // in a burst
-#define VISITOR_MESSAGES_PER_S 20           // that are earned again
-#define VISITOR_OUT_BYTES_MAX  (256 * 1024) // unsent, then it is closed
+#define VISITOR_ARRIVING_MS     15000 // to a first whole request
+#define VISITOR_IDLE_MS         75000 // between requests
+#define VISITOR_PING_MS         25000
+#define VISITOR_CHOKED_MS       10000 // not one moment without unsent output: too slow
+#define VISITOR_CLOSING_MS      5000
+#define VISITOR_PINGS_MAX       2            // unanswered, then it is closed
+#define VISITOR_WORDS_MAX       4000         // in a burst
+#define VISITOR_WORDS_PER_S     400          // that are earned again
+#define VISITOR_MESSAGE_WORDS   20           // what a message costs; each key in it costs one
+#define VISITOR_OUT_BYTES_MAX   (256 * 1024) // unsent, then it is closed
+#define VISITORS_HELD_BYTES_MAX (128u << 20) // of incomplete messages, all visitors together
 
 enum visitor_sweep {
     SWEEP_ARRIVING,
@@ -49,9 +51,10 @@ struct visitor {
     struct subscriber subscriber;
     struct publisher publisher;
     struct visitor *sweep_prev, *sweep_next;
-    uint64_t due_ms;    // in its sweep
-    uint32_t earned_ms; // when messages_left was last raised; wraps
-    uint16_t messages_left;
+    uint64_t due_ms;     // in its sweep
+    uint32_t held_bytes; // of an incomplete message
+    uint32_t earned_ms;  // when words_left was last raised; wraps
+    uint16_t words_left;
     uint8_t sweep;
     uint8_t pings_unanswered;
     bool is_live;
@@ -60,6 +63,7 @@ struct visitor {
 
 struct visitors {
     size_t count, live_count;
+    size_t held_bytes;
     struct {
         struct visitor *first, *last;
     } sweeps[SWEEPS];
@@ -78,6 +82,8 @@ void visitor_accept(struct realtime *realtime, int fd);
 // Answers the request with 101 and reads messages from then on; protocol NULL: none.
 void visitor_upgrade(struct visitor *visitor, const struct http_request *request,
                      const char *protocol);
+// Pays for `words` of what the visitor has earned. False: it has not enough, and is closed.
+bool visitor_spend(struct visitor *visitor, uint16_t words);
 void visitor_say(struct visitor *visitor, enum websocket_opcode opcode, struct span payload);
 // A Close frame, then the end.
 void visitor_end(struct visitor *visitor, uint16_t code, const char *reason);

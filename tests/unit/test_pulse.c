@@ -249,6 +249,35 @@ static void many_pages_take_several_datagrams_and_none_is_left_out(void **state)
     }
 }
 
+static void very_many_pages_leave_in_bursts_with_pauses(void **state)
+{
+    enum { PAGES = BOARD_TOPICS_MAX < 3000 ? BOARD_TOPICS_MAX : 3000 };
+    struct fixture *fixture = *state;
+    char page[64];
+    struct topic *topic;
+    for (int i = 0; i < PAGES; i++) {
+        snprintf(page, sizeof(page), "page:%025d", i);
+        assert_int_equal(board_obtain(&fixture->board, span_text(page), &topic), 0);
+        topic->publishers_count = 1;
+        pulse_raise(&fixture->pulse, topic);
+    }
+    uint64_t now_ms = fixture->start_ms + PULSE_PROMPT_MS;
+    for (int beats = 0; fixture->pulse.prompt.first; beats++) {
+        assert_true(beats < 100);
+        uint64_t next_ms = pulse_beat(&fixture->pulse, now_ms);
+        read_datagrams(fixture);
+        assert_in_range(fixture->datagrams, 1, PULSE_BURST + 1);
+        assert_true(next_ms > now_ms);
+        now_ms = next_ms;
+    }
+    for (int i = 0; i < PAGES; i++) {
+        snprintf(page, sizeof(page), "page:%025d", i);
+        topic = board_find(&fixture->board, span_text(page));
+        assert_true(topic->due_ms >= now_ms); // told, and its next turn is set
+        topic->publishers_count = 0;
+    }
+}
+
 static void a_bye_is_said_more_than_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -275,6 +304,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(many_pages_take_several_datagrams_and_none_is_left_out,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(very_many_pages_leave_in_bursts_with_pauses, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_bye_is_said_more_than_once, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("pulse", tests, NULL, NULL);

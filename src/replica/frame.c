@@ -129,5 +129,6 @@ int frame_recover(void *ctx, struct span frame)
     if (reader.failed)
         return REPLICA_E_FRAME;
     static const struct vector nothing_seen;
-    return join_units(replica, span_of(reader.at, reader_left(&reader)), &map, &nothing_seen);
+    outcome = join_units(replica, span_of(reader.at, reader_left(&reader)), &map, &nothing_seen);
+    return outcome > 0 ? REPLICA_E_FRAME : outcome; // apart from what the journal itself says
 }

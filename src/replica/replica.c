@@ -88,7 +88,7 @@ static int settle_identity(struct replica *replica, const struct replica_options
 
 static const char *open_error(const struct replica *replica, int outcome)
 {
-    if (outcome == REPLICA_E_FRAME || outcome == UNIT_E_MALFORMED)
+    if (outcome == REPLICA_E_FRAME)
         return "a journal frame with a good checksum does not decode: written by another version?";
     if (outcome == REPLICA_E_FULL)
         return "more incarnations or members in the journal than this build knows room for";
@@ -179,6 +179,14 @@ struct replica_counts replica_counts(const struct replica *replica)
     return replica->counts;
 }
 
+// As random as the one before, which nobody else ever had.
+static void next_spare(struct incarnation *spare)
+{
+    uint64_t high = bytes_read_u64(spare->bytes), low = bytes_read_u64(spare->bytes + 8);
+    bytes_write_u64(spare->bytes, prng_mix(high ^ low));
+    bytes_write_u64(spare->bytes + 8, prng_mix(low + 1));
+}
+
 static void renew(struct replica *replica)
 {
     uint16_t before = replica->self;
@@ -188,6 +196,7 @@ static void renew(struct replica *replica)
         replica->self = before;
         return;
     }
+    next_spare(&replica->spare);
     replica->counts.renewals++;
     replica->is_frame_needed = true;
     // The earlier incarnation's timers are nobody's now: its leases are a silent origin's.

@@ -23,7 +23,6 @@ static int begin(struct replica *replica)
     replica->is_snapshotting = true;
     replica->snapshot_cursor = 0;
     buf_clear(&replica->snapshot_frame);
-    frame_open(replica, &replica->snapshot_frame, true);
     return 0;
 }
 
@@ -47,6 +46,8 @@ int snapshot_step(struct replica *replica)
         if (fault)
             return fault;
     }
+    // Its dictionary must have every origin of the units that follow: not before they are written.
+    frame_open(replica, frame, replica->snapshot_cursor == 0);
     unsigned step = replica->scan_step, scanned = 0;
     do {
         replica->snapshot_cursor = keyspace_scan(replica->keyspace, replica->snapshot_cursor, step,
@@ -65,8 +66,5 @@ int snapshot_step(struct replica *replica)
     if (fault)
         return fault;
     buf_clear(frame);
-    if (replica->snapshot_cursor == 0)
-        return finish(replica);
-    frame_open(replica, frame, false);
-    return 0;
+    return replica->snapshot_cursor == 0 ? finish(replica) : 0;
 }

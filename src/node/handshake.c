@@ -312,7 +312,7 @@ static void take_refusal(struct node *node, uint32_t index, const struct peer_we
                          "--new-incarnation",
                          peer_status_text(welcome->status), text_len, text);
     }
-    if (welcome->status == PEER_REFUSED_FORMER && node->state == NODE_ASKING)
+    if (welcome->status == PEER_REFUSED_FORMER)
         question_refused_former(node, welcome->held, effects);
     effects_put_text(effects, EFFECT_LOG, index, "refused by %s: %s%s%.*s", peer->address,
                      peer_status_text(welcome->status), text_len ? ": " : "", text_len, text);

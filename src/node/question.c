@@ -76,6 +76,8 @@ void question_self_found(struct node *node, struct effects *effects)
 
 // A newer incarnation has taken over the name. What this directory has is part of a closed history,
 // or will be once it is back as another incarnation; if it has more than that, it must not go on.
+// It happens to a serving one too: the greeting of an earlier process that was long under way can
+// make the others take that one for the newer.
 void question_refused_former(struct node *node, uint64_t end, struct effects *effects)
 {
     if (node->seen->sequence[node->self] <= end) {

@@ -31,11 +31,16 @@ static uint64_t claimed(const struct sim_node *self, const struct incarnation *i
     return origin == ORIGIN_NONE ? 0 : replica_vector(self->replica)->sequence[origin];
 }
 
-// Of a closed history V says that it is complete, though it ends with what was left of it.
-static bool is_closed(const struct sim_node *self, const struct incarnation *incarnation)
+// Of a closed history V says that it is complete, though it ends with what was left of it. Closed
+// by one is closed for all: the others may hear of it later than of the vector.
+static void note_closed(struct world *world, const struct sim_node *self)
 {
-    uint16_t origin = origins_find(replica_origins(self->replica), incarnation);
-    return origin != ORIGIN_NONE && replica_node(self->replica)->seals[origin].is_set;
+    const struct origins *origins = replica_origins(self->replica);
+    for (uint8_t i = 0; i < world->log.incarnations_count; i++) {
+        uint16_t origin = origins_find(origins, &world->log.incarnations[i]);
+        world->is_closed[i] |=
+            origin != ORIGIN_NONE && replica_node(self->replica)->seals[origin].is_set;
+    }
 }
 
 // O2, and with `is_end` that everything that must survive is here.
@@ -52,7 +57,7 @@ static void check_seen(struct world *world, unsigned node, bool is_end)
             if (entry->is_lost ||
                 entry->sequence <= self->ghost.mark[unit][entry->incarnation].seen)
                 continue;
-            if (entry->is_optional && is_closed(self, &world->log.incarnations[entry->incarnation]))
+            if (entry->is_optional && world->is_closed[entry->incarnation])
                 continue;
             if (entry->sequence <= vector[entry->incarnation])
                 world_violate(world, "token rule: %s claims incarnation %d up to %llu without %llu",
@@ -70,6 +75,7 @@ void checker_node(struct world *world, unsigned node)
 {
     if (world->violation[0])
         return;
+    note_closed(world, &world->node[node]);
     check_values(world, node);
     check_seen(world, node, false);
 }

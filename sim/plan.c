@@ -81,6 +81,10 @@ void plan_draw(struct plan *plan, struct prng *prng)
     bool is_renewal_allowed = prng_below(prng, 2);
     plan->start_wait_ms = is_renewal_allowed ? PICK(prng, 500, 2000) : WORLD_NEVER / 4;
     draw_faults(plan, prng, is_renewal_allowed);
+    // A directory older than what the cluster has collected cannot learn of it any more: a known
+    // gap. So where older disks come back nothing is reset.
+    if (plan->weight[FAULT_RESTORE])
+        plan->reset_per_mille = plan->set_per_mille = 0;
 }
 
 void plan_print(const struct plan *plan)

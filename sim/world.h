@@ -143,6 +143,7 @@ struct world {
     bool is_quiet;                                 // a phase without operations
     uint64_t op_ms, fault_ms, phase_ms;            // next
     struct ghost_log log;
+    bool is_closed[GHOST_INCARNATIONS]; // its history, at some node at least
     struct world_counts counts;
     char violation[400]; // "" while all is well
 };

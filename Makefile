@@ -41,9 +41,12 @@ all: $(B)/quipu
 $(B)/quipu: $(call obj,$(MAIN)) $(B)/libquipu.a
 	$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS)
 
-# Every room and the simulator; whoever links takes only what it uses. Files of two rooms may have one
-# name, so members are appended (q): r would replace the first by the second.
+# Every room and the simulator, and what tests share; whoever links takes only what it uses. Files of
+# two rooms may have one name, so members are appended (q): r would replace the first by the second.
 $(B)/libquipu.a: $(LIBRARY_OBJECTS)
+$(B)/libtests.a: $(call obj,$(TEST_LIB))
+$(B)/libquipu.a $(B)/libtests.a:
+	@mkdir -p $(@D)
 	@rm -f $@
 	ar qcs $@ $^
 
@@ -64,11 +67,11 @@ $(B)/.libraries: tools/setup
 	@tools/setup --check build
 	@touch $@
 
-$(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(TEST_LIB)) $(B)/libquipu.a
+$(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtests.a $(B)/libquipu.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
-$(B)/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(if $(LDFLAGS_FUZZER),,$(B)/obj/tests/fuzz/replay.o) $(call obj,$(TEST_LIB)) $(B)/libquipu.a
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(if $(LDFLAGS_FUZZER),,$(B)/obj/tests/fuzz/replay.o) $(B)/libtests.a $(B)/libquipu.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_FUZZER) -o $@ $^ $(LIBS)
 

@@ -7,6 +7,8 @@
 #include "db/private.h"
 #include "os/clock.h"
 
+#define ENCODED_KEPT_MAX 65536
+
 struct message {
     struct loop_post post; // first
     struct worker *worker;
@@ -66,8 +68,10 @@ static void deliver_here(struct worker *worker, struct span channel, struct span
     if (topic)
         deliver_to(&delivery, topic);
     topics_each(&worker->topics[TOPIC_PATTERN], deliver_pattern, &delivery);
-    buf_shrink(&worker->encoded[0], 65536);
-    buf_shrink(&worker->encoded[1], 65536);
+    for (unsigned i = 0; i < 2; i++) {
+        buf_clear(&worker->encoded[i]);
+        buf_shrink(&worker->encoded[i], ENCODED_KEPT_MAX);
+    }
     tally_add(&worker->tallies, TALLY_DELIVERED, delivery.delivered);
 }
 

@@ -20,10 +20,11 @@
 #include "script/script.h"
 #include "wire/json.h"
 
-#define STEPS_CHUNK   1000
-#define PUBLISH_STEPS 1000 // what a publish costs of the budget
-#define UNPACK_MAX    1000
-#define EXACT_MAX     ((int64_t)1 << 53) // integers beyond it are not exact in Lua
+#define STEPS_CHUNK     1000
+#define PUBLISH_STEPS   1000 // what a publish costs of the budget
+#define UNPACK_MAX      1000
+#define QUOTED_KEPT_MAX 65536
+#define EXACT_MAX       ((int64_t)1 << 53) // integers beyond it are not exact in Lua
 
 struct script {
     struct heap *heap;
@@ -32,6 +33,7 @@ struct script {
     size_t memory_bytes;
     uint32_t steps_left;
     unsigned failures_in_row;
+    struct buf quoted; // what quipu.quote makes
     struct script_counts counts;
     char error[200];
 };
@@ -108,19 +110,13 @@ static int lua_log(lua_State *lua)
 static int lua_quote(lua_State *lua)
 {
     struct script *script = script_of(lua);
-    struct buf quoted;
-    buf_init(&quoted, script->heap);
-    json_put_string(&quoted, argument(lua, 1));
-    bool has_failed = buf_has_failed(&quoted);
-    // Pushing may raise, and then the buffer would be lost: it moves into memory of Lua's first.
-    void *kept = has_failed ? NULL : lua_newuserdata(lua, quoted.len);
-    size_t len = quoted.len;
-    if (kept)
-        memcpy(kept, quoted.ptr, len);
-    buf_deinit(&quoted);
-    if (!kept)
+    struct buf *quoted = &script->quoted; // not a local one: an error of Lua's would lose it
+    buf_clear(quoted);
+    buf_shrink(quoted, QUOTED_KEPT_MAX);
+    json_put_string(quoted, argument(lua, 1));
+    if (buf_has_failed(quoted))
         return luaL_error(lua, "out of memory");
-    lua_pushlstring(lua, kept, len);
+    lua_pushlstring(lua, (const char *)quoted->ptr, quoted->len);
     return 1;
 }
 
@@ -241,6 +237,7 @@ int script_new(struct script **out_script, struct heap *heap, const struct scrip
     if (!script)
         return -ENOMEM;
     *script = (struct script){.heap = heap, .options = *options};
+    buf_init(&script->quoted, heap);
     script->lua = lua_newstate(resize, script);
     if (!script->lua) {
         script_free(script);
@@ -268,6 +265,7 @@ void script_free(struct script *script)
         return;
     if (script->lua)
         lua_close(script->lua);
+    buf_deinit(&script->quoted);
     heap_free(script->heap, script, sizeof *script);
 }
 

@@ -121,7 +121,7 @@ static const struct host_ops ops = {
 
 // ---- life
 
-void desk_open(struct desk *desk)
+void desk_open_as(struct desk *desk, uint8_t incarnation)
 {
     struct buf error;
     memset(desk, 0, sizeof *desk);
@@ -137,7 +137,7 @@ void desk_open(struct desk *desk)
                                                .silence_ms = 30000,
                                                .seed = 1,
                                                .boot = 1},
-                                      .fresh = {{1, 2, 3}},
+                                      .fresh = {{1, 2, 3, incarnation}},
                                       .spare = {{4, 5, 6}},
                                       .hash_seed = 7};
     keyspace_thread_start();
@@ -169,6 +169,11 @@ void desk_close(struct desk *desk)
     replica_close(desk->replica);
     sim_disk_free(desk->disk);
     assert_int_equal(desk->heap.bytes, 0);
+}
+
+void desk_open(struct desk *desk)
+{
+    desk_open_as(desk, 0);
 }
 
 // ---- running

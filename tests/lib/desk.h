@@ -28,6 +28,8 @@ struct desk {
 };
 
 void desk_open(struct desk *desk);
+// Of another identity. One thread, so one desk at a time: keyspace_thread_stop in between.
+void desk_open_as(struct desk *desk, uint8_t incarnation);
 void desk_close(struct desk *desk); // asserts that no memory is left
 void desk_commit(struct desk *desk);
 

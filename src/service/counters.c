@@ -232,16 +232,19 @@ static void write_value(struct exchange *exchange, const char *command, int64_t 
         read_value(exchange);
 }
 
-// A JSON object with an integer `name`; out_value is untouched when it is absent. False: none.
+// The integer `name` of a JSON object; out_value is untouched when it is absent. False: the body is
+// no such object.
 static bool read_integer(struct exchange *exchange, struct span body, const char *name,
-                         int64_t *out_value)
+                         int64_t *out_value, bool *out_found)
 {
     struct json_reader reader = json_reader_of(body);
+    *out_found = false;
     json_open(&reader, JSON_OBJECT);
     while (json_next(&reader)) {
         if (span_is_equal(json_name(&reader, &exchange->rows), span_text(name))) {
             int64_t value = json_integer(&reader);
             *out_value = reader.failed ? *out_value : value;
+            *out_found = true;
         } else {
             json_skip(&reader);
         }
@@ -253,10 +256,11 @@ static bool read_integer(struct exchange *exchange, struct span body, const char
 void counters_increment(struct exchange *exchange, const struct http_request *request)
 {
     int64_t amount = 1;
+    bool is_told;
     if (request->field[HTTP_FIELD_IDEMPOTENCY_KEY].ptr)
         exchange_problem(exchange, 501,
                          "Idempotency-Key is not supported: a retry would count twice.");
-    else if (request->body.len && !read_integer(exchange, request->body, "by", &amount))
+    else if (request->body.len && !read_integer(exchange, request->body, "by", &amount, &is_told))
         exchange_problem(exchange, 400,
                          "The body must be a JSON object whose \"by\" is an integer.");
     else
@@ -265,9 +269,9 @@ void counters_increment(struct exchange *exchange, const struct http_request *re
 
 void counters_set(struct exchange *exchange, const struct http_request *request)
 {
-    const int64_t absent = INT64_MIN; // no counter's value: totals stay within 2^59
-    int64_t value = absent;
-    if (!read_integer(exchange, request->body, "value", &value) || value == absent)
+    int64_t value;
+    bool is_told;
+    if (!read_integer(exchange, request->body, "value", &value, &is_told) || !is_told)
         exchange_problem(exchange, 400,
                          "The body must be a JSON object whose \"value\" is an integer.");
     else

@@ -115,13 +115,16 @@ uint64_t reader_u64(struct reader *reader)
 uint64_t reader_varint(struct reader *reader)
 {
     uint64_t value = 0;
-    for (unsigned shift = 0; shift < 70 && !reader->failed; shift += 7) {
-        uint8_t byte = reader_u8(reader);
+    const uint8_t *at = reader->at;
+    for (unsigned shift = 0; shift < 70 && at < reader->end && !reader->failed; shift += 7) {
+        uint8_t byte = *at++;
         if (shift == 63 && byte > 1)
             break;
         value |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80))
-            return reader->failed ? 0 : value;
+        if (byte & 0x80)
+            continue;
+        reader->at = at;
+        return value;
     }
     reader->failed = true;
     return 0;

@@ -173,7 +173,7 @@ static uint64_t read_back(struct reader *reader, uint64_t from, uint64_t floor)
 }
 
 struct origin_set {
-    bool has[LIMIT_ORIGINS];
+    uint64_t bits[(LIMIT_ORIGINS + 63) / 64];
 };
 
 // A written origin number as a local index, each at most once in `met`.
@@ -185,8 +185,9 @@ static uint16_t read_origin(struct reader *reader, const struct origin_map *map,
     if (reader->failed)
         return 0;
     uint16_t origin = map->local[number];
-    expect(reader, !met->has[origin]);
-    met->has[origin] = true;
+    uint64_t bit = (uint64_t)1 << origin % 64, *word = &met->bits[origin / 64];
+    expect(reader, !(*word & bit));
+    *word |= bit;
     return origin;
 }
 
@@ -234,7 +235,7 @@ static void read_entry(struct reader *reader, struct cut *entry)
 static int read_record(struct reader *reader, const struct origin_map *map, struct heap *heap,
                        struct cell *cell)
 {
-    struct origin_set met = {{false}};
+    struct origin_set met = {{0}};
     cell->reset = read_back(reader, cell->sequence, 1);
     uint64_t count = reader_varint(reader);
     expect(reader,
@@ -300,7 +301,7 @@ int unit_read(struct reader *reader, const struct origin_map *map, struct addres
               struct unit *out_unit)
 {
     struct address address;
-    struct origin_set met = {{false}};
+    struct origin_set met = {{0}};
     unit_clear(out_unit);
     uint64_t count = read_address(reader, &address);
     int fault = 0;

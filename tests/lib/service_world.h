@@ -96,8 +96,10 @@ static inline struct fake_key *fake_set(struct world *world, struct span key, co
         if (!world->keys[i].type)
             found = &world->keys[i];
     }
-    assert_non_null(found);
-    snprintf(found->key, sizeof found->key, "%.*s", (int)key.len, (const char *)key.ptr);
+    if (!found || key.len >= sizeof found->key)
+        abort();
+    memcpy(found->key, key.ptr, key.len);
+    found->key[key.len] = '\0';
     found->type = type;
     found->value = value;
     found->version = ++world->version;

@@ -188,7 +188,7 @@ static void commit(struct committer *committer)
         gate_finish(&db->gate, number);
         ring_waiting(committer, false);
     } else {
-        want(committer, now_ms(committer));
+        want(committer, now_ms(committer) + (db->is_strict ? 0 : 1));
     }
     run_list(committer, &committer->applied);
     run_list(committer, &committer->parked);

@@ -63,37 +63,48 @@ static struct dirty_chunk *advance(struct dirty *dirty, struct dirty_chunk *full
     return next;
 }
 
-static bool queue(struct dirty *dirty, struct record *record)
+struct record *_Atomic *dirty_reserve(struct keyspace *keyspace)
 {
+    struct dirty *dirty = &keyspace->dirty;
     // Acquire: pairs with the release that published the chunk as tail.
     struct dirty_chunk *chunk = atomic_load_explicit(&dirty->tail, memory_order_acquire);
     while (chunk) {
         uint32_t at = atomic_fetch_add_explicit(&chunk->reserved, 1, memory_order_relaxed);
-        if (at < DIRTY_CHUNK) {
-            // Release: pairs with the consumer's acquire of the slot.
-            atomic_store_explicit(&chunk->slot[at], record, memory_order_release);
-            return true;
-        }
+        if (at < DIRTY_CHUNK)
+            return &chunk->slot[at];
         chunk = advance(dirty, chunk);
     }
-    return false;
+    atomic_fetch_add(&dirty->losing, 1);
+    return NULL;
 }
 
-bool dirty_put(struct keyspace *keyspace, struct record *record)
+// What a slot holds that was reserved for nothing.
+static struct record *nobody(struct dirty *dirty)
+{
+    return (struct record *)(void *)dirty;
+}
+
+bool dirty_fill(struct keyspace *keyspace, struct record *_Atomic *slot, struct record *record)
 {
     struct dirty *dirty = &keyspace->dirty;
-    if (!queue(dirty, record)) {
-        atomic_fetch_or(&record->state, RECORD_LOST);
-        atomic_store(&dirty->is_overflow, true);
+    if (slot) {
+        // Release: pairs with the consumer's acquire of the slot.
+        atomic_store_explicit(slot, record ? record : nobody(dirty), memory_order_release);
+    } else {
+        if (record) {
+            atomic_fetch_or(&record->state, RECORD_LOST);
+            atomic_store(&dirty->is_overflow, true);
+        }
+        atomic_fetch_sub(&dirty->losing, 1);
     }
     // Sequentially consistent, against the consumer's clearing of is_pending before it looks:
     // either it sees our slot or we see it cleared.
-    return !atomic_load(&dirty->is_pending) && !atomic_exchange(&dirty->is_pending, true);
+    return record && !atomic_load(&dirty->is_pending) && !atomic_exchange(&dirty->is_pending, true);
 }
 
 // ---- the consumer
 
-static struct record *next_slot(struct keyspace *keyspace)
+static struct record *take_slot(struct keyspace *keyspace)
 {
     struct dirty *dirty = &keyspace->dirty;
     if (dirty->head_at == DIRTY_CHUNK) {
@@ -121,15 +132,36 @@ static struct record *next_slot(struct keyspace *keyspace)
     return record;
 }
 
+static struct record *next_record(struct keyspace *keyspace)
+{
+    struct record *record;
+    do {
+        record = take_slot(keyspace);
+    } while (record == nobody(&keyspace->dirty));
+    return record;
+}
+
+// Whether the queue's end is its end: no slot is reserved behind it, nothing is about to be lost.
+// Slots are reserved before records are marked, so what a worker found marked, and therefore did
+// not queue itself, is reserved here. In this order: is_overflow is set before `losing` sinks.
+static bool is_at_end(struct dirty *dirty)
+{
+    uint32_t reserved = atomic_load(&dirty->head->reserved);
+    if (reserved > DIRTY_CHUNK)
+        reserved = DIRTY_CHUNK;
+    return dirty->head_at == reserved && !atomic_load(&dirty->head->next) &&
+           !atomic_load(&dirty->losing) && !atomic_load(&dirty->is_overflow);
+}
+
 static void requeue_visit(void *ctx, struct record *record)
 {
     struct keyspace *keyspace = ctx;
     if (!(record_flags(record) & RECORD_LOST))
         return;
-    if (queue(&keyspace->dirty, record))
+    struct record *_Atomic *slot = dirty_reserve(keyspace);
+    if (slot)
         atomic_fetch_and(&record->state, ~(uint32_t)RECORD_LOST);
-    else
-        atomic_store(&keyspace->dirty.is_overflow, true);
+    dirty_fill(keyspace, slot, record);
 }
 
 static void requeue(struct keyspace *keyspace)
@@ -151,7 +183,7 @@ struct record *keyspace_drain(struct keyspace *keyspace)
             requeue(keyspace);
     }
     struct record *record;
-    while ((record = next_slot(keyspace))) {
+    while ((record = next_record(keyspace))) {
         // Sequentially consistent: cleared before the caller reads the value (see keyspace_add).
         uint32_t before =
             atomic_fetch_and(&record->state, ~(uint32_t)(RECORD_DIRTY | RECORD_QUEUED));
@@ -159,7 +191,13 @@ struct record *keyspace_drain(struct keyspace *keyspace)
             return record;
     }
     dirty->is_draining = false;
+    dirty->is_drained = is_at_end(dirty);
     return NULL;
+}
+
+bool keyspace_is_drained(const struct keyspace *keyspace)
+{
+    return keyspace->dirty.is_drained;
 }
 
 bool record_take_mark(struct record *record)
@@ -175,7 +213,7 @@ bool keyspace_is_clean(const struct keyspace *keyspace)
 
 void keyspace_mark(struct keyspace *keyspace, struct record *record)
 {
+    struct record *_Atomic *slot = dirty_reserve(keyspace);
     uint32_t before = atomic_fetch_or(&record->state, RECORD_DIRTY | RECORD_QUEUED);
-    if (!(before & (RECORD_QUEUED | RECORD_DEAD)))
-        dirty_put(keyspace, record);
+    dirty_fill(keyspace, slot, before & (RECORD_QUEUED | RECORD_DEAD) ? NULL : record);
 }

@@ -102,16 +102,17 @@ static bool is_far(int64_t number, int64_t max)
 static int announce(struct keyspace *keyspace, struct record *record, int64_t amount,
                     bool *out_first)
 {
+    struct record *_Atomic *slot = dirty_reserve(keyspace);
     uint32_t before = atomic_fetch_or(&record->state, RECORD_DIRTY | RECORD_QUEUED | RECORD_LIVE);
+    bool is_queued = before & (RECORD_QUEUED | RECORD_DEAD);
+    bool is_refused = state_type(before) == CELL_GCOUNTER && amount < 0;
+    if (is_refused && !(before & RECORD_DEAD))
+        atomic_fetch_sub(&record->value, amount);
+    if (!(before & (RECORD_LIVE | RECORD_DEAD)))
+        atomic_fetch_add_explicit(&keyspace->keys_count, 1, memory_order_relaxed);
+    *out_first = dirty_fill(keyspace, slot, is_queued ? NULL : record);
     if (before & RECORD_DEAD)
         return RECORD_E_DEAD; // the amount went into a record that nobody reads any more
-    bool is_refused = state_type(before) == CELL_GCOUNTER && amount < 0;
-    if (is_refused)
-        atomic_fetch_sub(&record->value, amount);
-    if (!(before & RECORD_LIVE))
-        atomic_fetch_add_explicit(&keyspace->keys_count, 1, memory_order_relaxed);
-    if (!(before & RECORD_QUEUED))
-        *out_first = dirty_put(keyspace, record);
     return is_refused ? RECORD_E_TYPE : 0;
 }
 

@@ -114,17 +114,23 @@ struct dirty {
     struct heap *heap;
     struct dirty_chunk *_Atomic tail;
     atomic_bool is_pending;  // somebody queued since the last drain began
+    _Atomic uint32_t losing; // producers without a slot that have not said so yet
     atomic_bool is_overflow; // a chunk could not be allocated: drain by a walk
     struct dirty_chunk *_Atomic spare;
     // the consumer's
     struct dirty_chunk *head;
     uint32_t head_at;
     bool is_draining;
+    bool is_drained; // the last drain came to the end
 };
 
 int dirty_init(struct dirty *dirty, struct heap *heap);
 void dirty_deinit(struct dirty *dirty);
-bool dirty_put(struct keyspace *keyspace, struct record *record); // true: wake the consumer
+// In two steps, with the record's mark between them: who then sees the mark knows of the slot.
+// NULL: no memory; dirty_fill is due all the same.
+struct record *_Atomic *dirty_reserve(struct keyspace *keyspace);
+// NULL: it was on the queue already. True: wake the consumer.
+bool dirty_fill(struct keyspace *keyspace, struct record *_Atomic *slot, struct record *record);
 
 // ---- order.c
 

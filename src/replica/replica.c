@@ -314,7 +314,7 @@ static int drain(struct replica *replica)
     for (unsigned count = 0; count < LIMIT_CHANGE_ORDER / 2; count++) {
         struct record *record = keyspace_drain(replica->keyspace);
         if (!record) {
-            replica->is_drained = true;
+            replica->is_drained = keyspace_is_drained(replica->keyspace);
             return 0;
         }
         int fault = cells_absorb(replica, record);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
-#include "keyspace/keyspace.h"
+#include "keyspace/private.h"
 #include "tests/lib/heap_libc.h"
 
 struct fixture {
@@ -130,6 +130,28 @@ static void adds_are_refused_by_type_and_near_limits(void **state)
     record_mark(keyspace, record, RECORD_NEAR, 0, CELL_COUNTER);
     assert_int_equal(keyspace_add(keyspace, record, 1, &value, &is_first), RECORD_E_EXACT);
     assert_int_equal(record_value(record), 2);
+    close_all(&fixture);
+}
+
+// A producer between its two steps: what is queued behind it, and what others added to its record
+// and did not queue, waits; the drain says so.
+static void a_drain_that_is_not_at_the_end_says_so(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct keyspace *keyspace = open_keyspace(&fixture, 4);
+    struct address address = {.kind = UNIT_KEY, .key = span_text("k")};
+    struct record *record = obtain(keyspace, &address, CELL_COUNTER);
+    assert_null(keyspace_drain(keyspace));
+    assert_true(keyspace_is_drained(keyspace));
+    struct record *_Atomic *slot = dirty_reserve(keyspace);
+    assert_int_equal(add(keyspace, record, 1), 1);
+    assert_null(keyspace_drain(keyspace));
+    assert_false(keyspace_is_drained(keyspace));
+    dirty_fill(keyspace, slot, NULL);
+    assert_ptr_equal(keyspace_drain(keyspace), record);
+    assert_null(keyspace_drain(keyspace));
+    assert_true(keyspace_is_drained(keyspace));
     close_all(&fixture);
 }
 
@@ -379,6 +401,7 @@ int main(void)
         cmocka_unit_test(records_are_found_while_shards_grow),
         cmocka_unit_test(a_dirty_record_is_drained_once_and_again_after_another_add),
         cmocka_unit_test(adds_are_refused_by_type_and_near_limits),
+        cmocka_unit_test(a_drain_that_is_not_at_the_end_says_so),
         cmocka_unit_test(a_scan_sees_each_record_once_whatever_grows),
         cmocka_unit_test(removal_needs_a_clean_dead_record_with_the_expected_value),
         cmocka_unit_test(cells_are_kept_in_place_while_they_fit),

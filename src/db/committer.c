@@ -140,6 +140,7 @@ void committer_fail(struct committer *committer, int fault)
     const char *why = fault == -ENOMEM ? "out of memory" : replica_error(committer->replica);
     snprintf(server->failure, sizeof server->failure, "%s", *why ? why : strerror(-fault));
     server->has_failed = true;
+    db->status = 1;
     gate_fail(&db->gate);
     db_log(db,
            "the journal failed: %s; no write is acknowledged any more, reads go on; repair the "

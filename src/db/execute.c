@@ -121,8 +121,7 @@ static void begin_run(struct run *run, const struct block *block, struct buf *ou
 {
     struct worker *worker = block->worker;
     struct client *client = block->client;
-    *run = (struct run){.reply = reply_to(out, client->session.protocol),
-                        .is_failed = gate_has_failed(&worker->db->gate)};
+    *run = (struct run){.reply = reply_to(out, client->session.protocol)};
     run->call = (struct call){.reply = &run->reply,
                               .keyspace = worker->db->keyspace,
                               .identity = &worker->db->identity,
@@ -223,15 +222,24 @@ static bool can_go_on(const struct client *client)
     return !client->is_away && !client->is_closing && !client->stream.is_paused;
 }
 
+// Whether answers wait: for the disk, in strict mode, or behind others that do. Once the journal
+// has failed nothing is written that they could wait for.
+static bool must_hold(const struct block *block, bool has_failed)
+{
+    return !held_is_empty(&block->client->held) ||
+           (block->worker->db->is_strict && block->is_any_write && !has_failed);
+}
+
 static size_t execute_block(struct client *client, struct span input)
 {
     struct block block = {.client = client, .worker = client->worker, .input = input};
     parse_ahead(&block);
     if (block.count) {
-        bool is_held =
-            client->worker->db->is_strict && (block.is_any_write || !held_is_empty(&client->held));
+        bool has_failed = gate_has_failed(&client->worker->db->gate);
+        bool is_held = must_hold(&block, has_failed);
         struct run run;
         begin_run(&run, &block, is_held ? &client->held.bytes : stream_out(&client->stream));
+        run.is_failed = has_failed;
         unsigned i = 0;
         while (i < block.count && run_one(&block, &run, i))
             i++;

@@ -84,7 +84,7 @@ bool checker_is_even(struct world *world)
 {
     for (unsigned node = 0; node < world->nodes_count; node++) {
         const struct sim_node *self = &world->node[node], *first = &world->node[0];
-        if (!self->replica || !replica_is_serving(self->replica) ||
+        if (!self->replica || !replica_is_serving(self->replica) || self->is_refused ||
             !keyspace_is_clean(replica_keyspace(self->replica)))
             return false;
         for (uint8_t i = 0; i < world->log.incarnations_count; i++) {

@@ -390,11 +390,23 @@ void net_free(struct world *world)
 
 // ---- what a joined round teaches the receiver's ghost
 
+// The end of a closed history, for this node: what lies above is not joined.
+static uint64_t end_of(const struct world *world, unsigned node, uint8_t incarnation)
+{
+    const struct replica *replica = world->node[node].replica;
+    const struct node *brain = replica_node(replica);
+    uint16_t origin = origins_find(replica_origins(replica), &world->log.incarnations[incarnation]);
+    bool is_closed = origin != ORIGIN_NONE && brain->seals[origin].is_set;
+    return is_closed ? brain->seals[origin].sequence : UINT64_MAX;
+}
+
 static void learn_cell(struct world *world, unsigned node, const struct message *message,
                        unsigned unit, const struct cell *cell, const struct origins *origins)
 {
     struct ghost *self = &world->node[node].ghost;
     uint8_t own = ghost_incarnation(&world->log, &origins->list[cell->origin]);
+    if (cell->sequence > end_of(world, node, own))
+        return;
     ghost_learn(self, message->ghost, unit, own);
     for (uint32_t i = 0; i < cell->cuts_count; i++) {
         const struct cut *cut = &cell->cuts[i];
@@ -425,8 +437,10 @@ static void learn_units(struct world *world, unsigned node, const struct message
 static void learn_all(struct world *world, unsigned node, const struct ghost *sender)
 {
     for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
-        for (uint8_t i = 0; i < world->log.incarnations_count; i++)
-            ghost_learn(&world->node[node].ghost, sender, unit, i);
+        for (uint8_t i = 0; i < world->log.incarnations_count; i++) {
+            if (sender->mark[unit][i].seen <= end_of(world, node, i))
+                ghost_learn(&world->node[node].ghost, sender, unit, i);
+        }
     }
 }
 

@@ -364,8 +364,6 @@ void process_commit(struct world *world, unsigned node)
         return;
     }
     acknowledge(world, self);
-    if (replica_is_serving(self->replica))
-        self->refusals = 0;
     keep_disk(world, self);
     world->counts.commits++;
     world_fold(world, replica_vector(self->replica)->sequence[self->self] ^ (uint64_t)node << 56);

@@ -102,7 +102,7 @@ struct sim_node {
     struct sim_heap heap;
     bool is_member;        // takes part yet (joiners start later)
     bool is_refused;       // told not to serve: is stopped and started again
-    unsigned refusals;     // in a row
+    unsigned refusals;     // of this directory
     bool is_renewal_asked; // the next start has --new-incarnation
     bool is_kill_planned;  // in the next commit
     bool is_serving;

@@ -7,7 +7,6 @@
 // loop->showing (on_input) or being finished with it (all others).
 #include <assert.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "os/heap_system.h"
@@ -510,9 +509,8 @@ void stream_close(struct stream *stream, int fault)
     }
     stream->fault = fault;
     stream->is_closing = true;
-    int timeout_ms = CLOSE_TIMEOUT_MS;
     if (stream_unsent(stream))
-        setsockopt(stream->watch.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+        tcp_set_patience(stream->watch.fd, CLOSE_TIMEOUT_MS);
     if (stream->is_blocked)
         update_events(stream);
     set_flush_due(stream);

@@ -183,6 +183,11 @@ int tcp_listen(const struct endpoint *endpoint)
     return fd;
 }
 
+void tcp_set_patience(int fd, int timeout_ms)
+{
+    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, timeout_ms);
+}
+
 int tcp_accept(int fd)
 {
     int accepted;

@@ -25,6 +25,9 @@ int endpoint_of_peer(int fd, struct endpoint *out_endpoint); // the other end of
 // A listening socket, reuseport so that each worker has its own; what it accepts has TCP_NODELAY
 // and keep-alive. fd or -errno. A name is resolved at once: for start-up only.
 int tcp_listen(const struct endpoint *endpoint);
+// A connection whose other end takes no output for so long ends with -ETIMEDOUT. Of a listening
+// socket: those that it accepts.
+void tcp_set_patience(int fd, int timeout_ms);
 int tcp_accept(int fd); // fd, or -errno (-EAGAIN: none waits)
 // Starts connecting; a numeric endpoint only. fd or -errno.
 int tcp_connect(const struct endpoint *endpoint);

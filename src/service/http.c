@@ -2,7 +2,7 @@
 // A connection is a queue of exchanges. An answer is written straight into the connection's output
 // when it is the next in line, which it is whenever the database answers in order; else it waits in
 // its exchange. Time limits are kept by one sweep a second over all connections instead of a timer
-// each.
+// each; but a client that takes no output is the kernel's to end.
 #include <errno.h>
 #include <unistd.h>
 #include "os/clock.h"
@@ -28,8 +28,6 @@ struct http_client {
     struct http_parser parser;
     uint64_t active_ms;  // the last request or answer
     uint64_t partial_ms; // since when a request is incomplete; 0: none is
-    size_t unsent;       // at the last sweep
-    uint64_t unsent_ms;  // since when it has not shrunk
     bool is_last;        // no further request is taken
 };
 
@@ -339,15 +337,9 @@ static void on_accepted(struct listener *listener, int fd)
 
 static void sweep_one(struct http_client *client, uint64_t now_ms)
 {
-    size_t unsent = stream_unsent(&client->stream);
-    if (unsent == 0 || unsent < client->unsent)
-        client->unsent_ms = now_ms;
-    client->unsent = unsent;
-    if (unsent && now_ms >= client->unsent_ms + STUCK_MS)
-        stream_abort(&client->stream, -ETIMEDOUT);
-    else if (client->count || unsent)
+    if (client->count || stream_unsent(&client->stream))
         return;
-    else if (client->partial_ms && now_ms >= client->partial_ms + REQUEST_MS)
+    if (client->partial_ms && now_ms >= client->partial_ms + REQUEST_MS)
         refuse(client, 408, "The request took too long to arrive.");
     else if (!client->partial_ms && now_ms >= client->active_ms + IDLE_MS)
         close_or_wait(client);
@@ -378,6 +370,7 @@ int http_door_open(struct http_door *door, const struct endpoint *endpoint)
     int fault = listener_start(&door->listener, door->loop, endpoint);
     if (fault)
         return fault;
+    tcp_set_patience(door->listener.watch.fd, STUCK_MS);
     door->timer.on_due = on_due;
     loop_timer_set(door->loop, &door->timer, loop_now_ms(door->loop) + SWEEP_MS);
     return 0;

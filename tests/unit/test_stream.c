@@ -376,6 +376,20 @@ static void slow_reader_gets_everything_before_the_close(void **state)
     finish(&world);
 }
 
+static void reader_that_takes_nothing_is_ended_by_its_patience(void **state)
+{
+    (void)state;
+    struct world world;
+    start(&world, &flood_ops, wide);
+    tcp_set_patience(world.listener.watch.fd, 300);
+    int fd = raw_socket(&world);
+    assert_int_equal(send(fd, "x", 1, 0), 1);
+    assert_int_equal(loop_run(world.loop), 0);
+    assert_int_equal(world.ends[0]->fault, -ETIMEDOUT);
+    close(fd);
+    finish(&world);
+}
+
 static size_t refuse(struct stream *stream, struct span input)
 {
     stream_send(stream, span_text("too much"));
@@ -640,6 +654,7 @@ int main(void)
         cmocka_unit_test(too_long_a_message_closes_the_stream),
         cmocka_unit_test(trickling_connection_holds_little_memory),
         cmocka_unit_test(reader_that_does_not_read_is_closed_at_the_output_limit),
+        cmocka_unit_test(reader_that_takes_nothing_is_ended_by_its_patience),
         cmocka_unit_test(slow_reader_gets_everything_before_the_close),
         cmocka_unit_test(answer_survives_input_that_is_still_coming),
         cmocka_unit_test(reset_by_the_other_end_closes_with_its_errno),

@@ -2,7 +2,6 @@
 // A write and the read of its outcome leave for the database together: one round trip. The read may
 // see later writes of others too; it sees this one at least. Reads that were asked for before a
 // write are sent before it, so a pipelined GET does not see a POST behind it.
-#include <stdio.h>
 #include "base/decimal.h"
 #include "os/heap_system.h"
 #include "service/counters.h"
@@ -47,24 +46,30 @@ static struct buf *answer_buf(struct exchange *exchange)
     return body;
 }
 
-// "<epoch>-<version>", in quotes.
-static size_t write_etag(char to[64], const struct value *value)
+#define ETAG_EPOCH_MAX 32
+
+// "<epoch>-<version>" with its quotes; returns past its end.
+static char *write_etag(char *to, const struct value *value)
 {
-    int len =
-        snprintf(to, 64, "\"%.*s-%llu\"", (int)(value->epoch.len < 32 ? value->epoch.len : 32),
-                 (const char *)value->epoch.ptr, (unsigned long long)value->version);
-    return (size_t)len;
+    size_t len = value->epoch.len < ETAG_EPOCH_MAX ? value->epoch.len : ETAG_EPOCH_MAX;
+    *to++ = '"';
+    memcpy(to, value->epoch.ptr, len);
+    to += len;
+    *to++ = '-';
+    to = (char *)decimal_write_unsigned((uint8_t *)to, value->version);
+    *to++ = '"';
+    return to;
 }
 
 static void answer_counter(struct exchange *exchange, const struct value *value)
 {
-    char header[80] = "ETag: ";
-    size_t etag_len = write_etag(header + 6, value);
-    struct span etag = span_of(header + 6, etag_len);
-    memcpy(header + 6 + etag_len, "\r\n", 2);
+    char header[16 + ETAG_EPOCH_MAX + DECIMAL_LEN_MAX] = "ETag: ";
+    char *start = header + 6, *end = write_etag(start, value);
+    struct span etag = span_of(start, (size_t)(end - start));
+    memcpy(end, "\r\n", 2);
     struct exchange_answer answer = {.status = 200,
                                      .content_type = "application/json",
-                                     .headers = span_of(header, 6 + etag_len + 2)};
+                                     .headers = span_of(header, (size_t)(end + 2 - header))};
     struct span conditions =
         span_of(exchange->text.ptr + exchange->key_len, exchange->text.len - exchange->key_len);
     if (conditions.len && http_is_none_match(conditions, etag)) {

@@ -13,11 +13,12 @@
 #include "service/routes.h"
 #include "wire/http_put.h"
 
-#define IDLE_MS    75000
-#define REQUEST_MS 15000 // to send one request
-#define STUCK_MS   30000 // without taking any output
-#define SWEEP_MS   1000
-#define SPARES_MAX 1024
+#define IDLE_MS         75000
+#define REQUEST_MS      15000 // to send one request
+#define STUCK_MS        30000 // without taking any output
+#define SWEEP_MS        1000
+#define SPARE_BYTES_MAX 512
+#define SPARES_MAX      1024
 
 struct http_client {
     struct stream stream;
@@ -38,39 +39,67 @@ static struct http_client *client_of(struct stream *stream)
 
 // ---- exchanges
 
-static struct exchange *exchange_new(struct http_client *client)
+static struct exchange *take_spare(struct http_door *door)
 {
-    struct http_door *door = client->door;
     struct exchange *exchange = door->spare;
     if (exchange) {
         door->spare = exchange->next;
         door->spares_count--;
-    } else {
-        exchange = heap_alloc(heap_system(), sizeof *exchange);
-        if (!exchange)
-            return NULL;
+        return exchange;
     }
-    *exchange = (struct exchange){.client = client, .door = door, .service = door->service};
+    exchange = heap_alloc(heap_system(), sizeof *exchange);
+    if (!exchange)
+        return NULL;
     buf_init(&exchange->answer, heap_system());
     buf_init(&exchange->text, heap_system());
     buf_init(&exchange->rows, heap_system());
+    return exchange;
+}
+
+static struct exchange *exchange_new(struct http_client *client)
+{
+    struct http_door *door = client->door;
+    struct exchange *exchange = take_spare(door);
+    if (!exchange)
+        return NULL;
+    *exchange = (struct exchange){.client = client,
+                                  .door = door,
+                                  .service = door->service,
+                                  .answer = exchange->answer,
+                                  .text = exchange->text,
+                                  .rows = exchange->rows};
     *client->last = exchange;
     client->last = &exchange->next;
     client->count++;
     return exchange;
 }
 
-static void exchange_free(struct exchange *exchange)
+static void give_back(struct exchange *exchange)
 {
-    struct http_door *door = exchange->door;
     buf_deinit(&exchange->answer);
     buf_deinit(&exchange->text);
     buf_deinit(&exchange->rows);
+    heap_free(heap_system(), exchange, sizeof *exchange);
+}
+
+static void empty(struct buf *buf)
+{
+    buf_clear(buf);
+    buf_shrink(buf, SPARE_BYTES_MAX);
+}
+
+// Kept for the next request, with the memory that most of them need.
+static void exchange_free(struct exchange *exchange)
+{
+    struct http_door *door = exchange->door;
     heap_free(heap_system(), exchange->reads, exchange->reads_count * sizeof *exchange->reads);
     if (door->spares_count == SPARES_MAX) {
-        heap_free(heap_system(), exchange, sizeof *exchange);
+        give_back(exchange);
         return;
     }
+    empty(&exchange->answer);
+    empty(&exchange->text);
+    empty(&exchange->rows);
     exchange->next = door->spare;
     door->spare = exchange;
     door->spares_count++;
@@ -155,7 +184,7 @@ void exchange_answer(struct exchange *exchange, const struct exchange_answer *an
                                     .content_type = answer->content_type,
                                     .headers = headers_of(exchange, answer->headers),
                                     .body = answer->body,
-                                    .time_s = (int64_t)(clock_wall_ms() / 1000),
+                                    .time_s = exchange->door->time_s,
                                     .is_closing = exchange->is_last,
                                     .is_head = exchange->is_head};
         http_put_answer(out, &whole);
@@ -172,7 +201,7 @@ void exchange_problem_with(struct exchange *exchange, uint16_t status, const cha
         struct http_problem problem = {.status = status,
                                        .detail = detail,
                                        .headers = headers_of(exchange, headers),
-                                       .time_s = (int64_t)(clock_wall_ms() / 1000),
+                                       .time_s = exchange->door->time_s,
                                        .is_closing = exchange->is_last,
                                        .is_head = exchange->is_head};
         http_put_problem(out, &problem);
@@ -351,6 +380,7 @@ static void on_due(struct loop_timer *timer)
         (struct http_door *)((char *)timer - offsetof(struct http_door, timer));
     uint64_t now_ms = loop_now_ms(door->loop);
     struct http_client *client = door->first;
+    door->time_s = (int64_t)(clock_wall_ms() / 1000);
     while (client) {
         struct http_client *next = client->next;
         sweep_one(client, now_ms);
@@ -363,6 +393,7 @@ static void on_due(struct loop_timer *timer)
 
 int http_door_open(struct http_door *door, const struct endpoint *endpoint)
 {
+    door->time_s = (int64_t)(clock_wall_ms() / 1000);
     buf_init(&door->body, heap_system());
     buf_init(&door->headers, heap_system());
     buf_init(&door->answer, heap_system());
@@ -396,7 +427,7 @@ void http_door_free(struct http_door *door)
     while (door->spare) {
         struct exchange *exchange = door->spare;
         door->spare = exchange->next;
-        heap_free(heap_system(), exchange, sizeof *exchange);
+        give_back(exchange);
     }
     buf_deinit(&door->body);
     buf_deinit(&door->headers);

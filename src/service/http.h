@@ -17,6 +17,7 @@ struct http_door { // zero it, set the first three
     unsigned count;
     struct exchange *spare; // freed ones, kept
     unsigned spares_count;
+    int64_t time_s;     // since 1970, for Date; set once a second
     struct buf body;    // of chunked requests
     struct buf headers; // of the answer under construction
     struct buf answer;  // its body; handlers clear and fill it

@@ -109,7 +109,7 @@
     }
 
     #bePresence() {
-      part(this.root, "adds").hidden = true;
+      part(this.root, "adds").remove();
       const note = part(this.root, "note");
       note.hidden = false;
       note.textContent = "have this page open";
@@ -283,7 +283,8 @@
       const fresh = tested(this.root, "fresh");
       fresh.dataset.ms = "";
       fresh.toggleAttribute("data-stale", true);
-      fresh.textContent = `Service: ${why(fault)}`;
+      const isSilent = fault instanceof TypeError || fault.name === "TimeoutError";
+      fresh.textContent = isSilent ? "Service does not answer" : `Service: ${fault.message}`;
       part(this.root, "links").replaceChildren();
       this.board.changed();
     }

@@ -3,8 +3,12 @@
 // ambiguous, or use up the incarnations a run can hold.
 #include "sim/world.h"
 
-// Restarts may renew identities; a run has room for so many.
+// Restarts may renew identities; a run, and a replica, has room for so many.
+#ifdef QUIPU_TINY
+#define INCARNATIONS_FOR_FAULTS 1 // none but patient runs restart
+#else
 #define INCARNATIONS_FOR_FAULTS 20
+#endif
 
 static unsigned any_node(struct world *world)
 {
@@ -22,7 +26,7 @@ static unsigned other_node(struct world *world, unsigned node)
 
 static bool may_restart(const struct world *world)
 {
-    return world->log.incarnations_count < INCARNATIONS_FOR_FAULTS;
+    return world->plan.is_patient || world->log.incarnations_count < INCARNATIONS_FOR_FAULTS;
 }
 
 static bool crash(struct world *world, enum fault fault)

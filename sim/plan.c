@@ -39,14 +39,14 @@ static bool is_healing(enum fault fault)
     return fault == FAULT_HEAL || fault == FAULT_HEAL_ALL;
 }
 
-// A restart that renews the identity ends collection in this build for good (the old incarnation
-// is not sealed), so half of the runs have none: there a start waits for everybody's answer.
+// What changes an incarnation. Half of the runs have none of it: there a start waits for everybody,
+// and collection is never held up by a history that has to be closed first.
 static bool is_renewing(enum fault fault)
 {
     return fault == FAULT_RESTORE || fault == FAULT_WIPE || fault == FAULT_RENEW;
 }
 
-static void draw_faults(struct plan *plan, struct prng *prng, bool is_renewal_allowed)
+static void draw_faults(struct plan *plan, struct prng *prng)
 {
     plan->weights_sum = 0;
     for (unsigned fault = 0; fault < FAULTS_COUNT; fault++) {
@@ -54,7 +54,7 @@ static void draw_faults(struct plan *plan, struct prng *prng, bool is_renewal_al
         if (is_healing(fault))
             weight += 3;
         if (is_renewing(fault))
-            weight = is_renewal_allowed ? weight / 2 : 0;
+            weight = plan->is_patient ? 0 : weight / 2;
         plan->weight[fault] = weight;
         plan->weights_sum += weight;
     }
@@ -78,9 +78,9 @@ void plan_draw(struct plan *plan, struct prng *prng)
                           .reset_per_mille = (unsigned)PICK(prng, 0, 20, 80, 200),
                           .set_per_mille = (unsigned)PICK(prng, 0, 10, 60),
                           .member_per_mille = (unsigned)PICK(prng, 0, 20, 100)};
-    bool is_renewal_allowed = prng_below(prng, 2);
-    plan->start_wait_ms = is_renewal_allowed ? PICK(prng, 500, 2000) : WORLD_NEVER / 4;
-    draw_faults(plan, prng, is_renewal_allowed);
+    plan->is_patient = prng_below(prng, 2);
+    plan->start_wait_ms = plan->is_patient ? WORLD_NEVER / 4 : PICK(prng, 500, 2000);
+    draw_faults(plan, prng);
     // A directory older than what the cluster has collected cannot learn of it any more: a known
     // gap. So where older disks come back nothing is reset.
     if (plan->weight[FAULT_RESTORE])
@@ -94,7 +94,7 @@ void plan_print(const struct plan *plan)
            "ms, reset %u, set %u, member %u\nfaults:",
            plan->nodes_count, plan->joiners_count, (unsigned long long)plan->commit_ms,
            (unsigned long long)plan->delay_ms, plan->slow_per_mille, plan->lossy_per_mille,
-           plan->start_wait_ms > 1000000 ? "forever" : "short", plan->round_bytes, plan->scan_step,
+           plan->is_patient ? "forever" : "short", plan->round_bytes, plan->scan_step,
            (unsigned long long)plan->segment_bytes, (unsigned long long)plan->snapshot_after_bytes,
            (unsigned long long)plan->op_ms, (unsigned long long)plan->fault_ms,
            plan->reset_per_mille, plan->set_per_mille, plan->member_per_mille);

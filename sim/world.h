@@ -48,6 +48,7 @@ struct plan {
     uint64_t commit_ms;                  // longest wait of a change for its commit
     uint64_t delay_ms;
     unsigned slow_per_mille, lossy_per_mille;
+    bool is_patient; // a start waits for everybody's answer, so no identity is renewed
     uint64_t start_wait_ms, silence_ms;
     size_t round_bytes;
     unsigned scan_step;

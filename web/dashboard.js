@@ -268,12 +268,13 @@
       const fresh = tested(this.root, "fresh");
       const longest = this.links.reduce((a, b) => (a && silence(a) >= silence(b) ? a : b), null);
       const ms = longest ? silence(longest) : 0;
+      const isStale = ms > STALE_MS || this.links.some((link) => link.state !== "up");
       fresh.dataset.ms = Number.isFinite(ms) ? ms : "";
-      fresh.toggleAttribute("data-stale", this.isCut || ms > STALE_MS);
+      fresh.toggleAttribute("data-stale", isStale);
       if (!longest) fresh.textContent = "Has no other region";
       else if (this.isCut) fresh.textContent = "Counting alone";
       else if (!Number.isFinite(ms)) fresh.textContent = `Waits for ${longest.replica}`;
-      else if (ms > STALE_MS) fresh.textContent = `${longest.replica} silent for ${span(ms)}`;
+      else if (isStale) fresh.textContent = `${longest.replica} silent for ${span(ms)}`;
       else fresh.textContent = "Hears every region";
     }
 

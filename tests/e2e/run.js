@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { binary } from "./lib/place.js";
 
 const FILES_AT_ONCE = 2;
-const FILE_MS = Number(process.env.QUIPU_TEST_FILE_MS) || 600_000;
+const FILE_MS = Number(process.env.QUIPU_TEST_FILE_MS) || 300_000;
 const folder = path.join(path.dirname(fileURLToPath(import.meta.url)), "test");
 
 function chosenFiles(names) {
@@ -26,29 +26,41 @@ function describe(error) {
   return (text + deeper).replaceAll(/^/gm, "    ");
 }
 
+// Each file is a run of its own, so that its name is known and its results come when it ends.
+async function runFile(path_, counts) {
+  const file = path.basename(path_, ".test.js");
+  const begun = Date.now();
+  const lines = [];
+  for await (const { type, data } of run({ files: [path_], timeout: FILE_MS })) {
+    if (type === "test:stdout") lines.push(`  ${data.message.trimEnd()}`);
+    if (type !== "test:pass" && type !== "test:fail") continue;
+    const seconds = (data.details.duration_ms / 1000).toFixed(1);
+    if (data.skip) {
+      counts.skipped++;
+      lines.push(`- ${data.name} (skipped: ${data.skip})`);
+    } else if (type === "test:pass") {
+      counts.passed++;
+      lines.push(`✓ ${data.name} (${seconds} s)`);
+    } else {
+      counts.failed++;
+      lines.push(`✗ ${data.name} (${seconds} s)\n${describe(data.details.error)}`);
+    }
+  }
+  console.log(`${file} (${((Date.now() - begun) / 1000).toFixed(0)} s)`);
+  for (const line of lines) console.log(`  ${line}`);
+}
+
 async function main(names) {
   if (!fs.existsSync(binary)) {
     console.log(`no binary at ${binary}: build it, or name another in QUIPU\n0 passed, 1 failed`);
     return 1;
   }
-  const files = chosenFiles(names);
+  const waiting = chosenFiles(names);
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  const seconds = new Map();
-  for await (const { type, data } of run({ files, concurrency: FILES_AT_ONCE, timeout: FILE_MS })) {
-    const file = data?.file ? path.basename(data.file, ".test.js") : "";
-    if (type !== "test:pass" && type !== "test:fail") continue;
-    seconds.set(file, (seconds.get(file) ?? 0) + data.details.duration_ms / 1000);
-    if (data.skip) {
-      counts.skipped++;
-      console.log(`- ${file}: ${data.name} (skipped: ${data.skip})`);
-    } else if (type === "test:pass") {
-      counts.passed++;
-      console.log(`✓ ${file}: ${data.name} (${(data.details.duration_ms / 1000).toFixed(1)} s)`);
-    } else {
-      counts.failed++;
-      console.log(`✗ ${file}: ${data.name}\n${describe(data.details.error)}`);
-    }
-  }
+  const worker = async () => {
+    for (let file; (file = waiting.shift()); ) await runFile(file, counts);
+  };
+  await Promise.all(Array.from({ length: FILES_AT_ONCE }, worker));
   const skipped = counts.skipped ? `, ${counts.skipped} skipped` : "";
   console.log(`${counts.passed} passed, ${counts.failed} failed${skipped}`);
   return counts.failed || !counts.passed ? 1 : 0;

@@ -29,7 +29,7 @@ export const put = (url, body, headers) => request("PUT", url, { body, headers }
 // Writes the bytes, in these pieces, and gives all that comes back until the server closes or is
 // quiet after a whole answer with `expected` status lines.
 export async function raw(port, pieces, expected = 1) {
-  const socket = net.connect({ port, host: "127.0.0.1", noDelay: true });
+  const socket = net.connect({ port, host: "127.0.0.1", noDelay: true }).unref();
   await within(5000, `a connection to ${port}`, once(socket, "connect"));
   let text = "";
   socket.on("error", () => {});
@@ -64,6 +64,7 @@ export class PutReceiver {
   static async start() {
     const receiver = new PutReceiver();
     await new Promise((resolve) => receiver.server.listen(0, "127.0.0.1", resolve));
+    receiver.server.unref();
     receiver.address = `127.0.0.1:${receiver.server.address().port}`;
     return receiver;
   }

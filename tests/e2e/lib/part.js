@@ -27,6 +27,7 @@ export class Part {
       env: { ...process.env, ...env },
     });
     alive.add(this.child);
+    this.child.unref(); // what a failed test leaves behind must not keep its process waiting
     this.pid = this.child.pid;
     this.exited = once(this.child, "close").then(([code, signal]) => {
       alive.delete(this.child);
@@ -36,6 +37,7 @@ export class Part {
       return code;
     });
     for (const name of ["stdout", "stderr"]) {
+      this.child[name].unref();
       this.child[name].setEncoding("utf8").on("data", (text) => {
         this[name] += text;
         for (const wake of this.#waiting) wake();
@@ -68,10 +70,15 @@ export class Part {
     }
   }
 
+  // Its exit status, when it ends by itself.
+  ended(ms = STOP_MS) {
+    return within(ms, `the end of ${this}`, this.exited);
+  }
+
   // SIGTERM, or another; gives the exit status.
-  async stop(signal = "SIGTERM") {
+  stop(signal = "SIGTERM") {
     if (this.isRunning) this.child.kill(signal);
-    return within(STOP_MS, `the end of ${this}`, this.exited);
+    return this.ended();
   }
 
   async kill() {
@@ -92,7 +99,7 @@ export async function finish(args, { input, ms = 60_000, ...options } = {}) {
     part.child.stdin.end(input);
   }
   try {
-    await within(ms, `the end of ${part}`, part.exited);
+    await part.ended(ms);
   } catch (error) {
     await part.kill();
     throw error;

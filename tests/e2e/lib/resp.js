@@ -99,7 +99,7 @@ export class Connection {
   }
 
   constructor(socket) {
-    this.socket = socket;
+    this.socket = socket.unref();
     socket.on("data", (chunk) => this.#take(chunk));
     socket.on("error", () => {});
     this.closed = new Promise((resolve) => socket.once("close", resolve)).then(() => {

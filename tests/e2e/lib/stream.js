@@ -9,6 +9,7 @@ export class Stream {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/stream`, "quipu.v1.json", options);
     const stream = new Stream(socket);
     await within(5000, "a WebSocket", once(socket, "open"));
+    socket._socket.unref();
     return stream;
   }
 

@@ -3,7 +3,7 @@
 // redis-server's own counts, a pause of known length, a process that burns no CPU.
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import { after, before, test } from "node:test";
+import { after, before, test } from "../lib/test.js";
 import { WebSocketServer } from "ws";
 import { Part, finish } from "../lib/part.js";
 import { freePort, temporaryDirectory } from "../lib/place.js";

@@ -24,6 +24,15 @@ BINARY = sys.argv[1] if len(sys.argv) > 1 else str(ROOT / "build/release/quipu")
 SECONDS = 120
 
 
+started = []  # processes that a failed test may leave behind
+
+
+def start(words, **more):
+    process = subprocess.Popen(words, **more)
+    started.append(process)
+    return process
+
+
 def lines_of(count, seed=1, keys=300):
     chance = random.Random(seed)
     return [b"/page/%d" % min(chance.randrange(keys), chance.randrange(keys)) for _ in range(count)]
@@ -106,8 +115,8 @@ def interrupted(database, data, state, number):
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.seek(0)
-        process = subprocess.Popen(words_of(database, "--state", state), stdin=file,
-                                   stderr=subprocess.PIPE)
+        process = start(words_of(database, "--state", state), stdin=file,
+                        stderr=subprocess.PIPE)
 
         def interrupt(mark):
             database.on_advance = None
@@ -184,7 +193,7 @@ def test_a_mark_that_somebody_moved_stops_the_run():
 
 def test_lines_of_a_slow_pipe_are_counted_as_they_come():
     database = Database()
-    process = subprocess.Popen(words_of(database), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start(words_of(database), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     for i in range(1, 4):
         done = threading.Event()
         database.on_advance = lambda mark: done.set()
@@ -238,7 +247,7 @@ class RealDatabase:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(
+        self.process = start(
             [BINARY, "db", "--replica", "r1", "--data", self.folder, "--listen",
              f"127.0.0.1:{self.port}", "--peer-listen", f"127.0.0.1:{self.peers}", *self.more],
             stderr=subprocess.PIPE)
@@ -284,8 +293,8 @@ def test_a_database_that_is_killed_while_counting_ends_exact():
             with tempfile.TemporaryFile() as file:
                 file.write(joined(lines))
                 file.seek(0)
-                process = subprocess.Popen(words_of(database, "--retry", "60s"), stdin=file,
-                                           stderr=subprocess.PIPE)
+                process = start(words_of(database, "--retry", "60s"), stdin=file,
+                                stderr=subprocess.PIPE)
                 kills = 0
                 while process.poll() is None and kills < 8:
                     before = database.ask(b"GET", lines[0])
@@ -358,7 +367,7 @@ def free_base():
 class Up:
     def __init__(self, folder):
         self.base = free_base()
-        self.process = subprocess.Popen(
+        self.process = start(
             [BINARY, "up", "--regions", "2", "--data", folder, "--port-base", str(self.base)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.wait_for("up: ready")
@@ -409,6 +418,11 @@ def main():
         except (AssertionError, subprocess.TimeoutExpired, KeyError):
             failed += 1
             print(f"FAILED: {name}\n{traceback.format_exc()}")
+        while started:
+            process = started.pop()
+            if process.poll() is None:
+                process.kill()
+                process.wait()
     print(f"{len(tests) - failed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

@@ -19,6 +19,14 @@ static void tell(struct peer_conn *conn, enum event_type type)
     committer_event(committer, &event);
 }
 
+// Until the other end has proved itself, it cannot make us hold much.
+static bool is_too_early(const struct peer_conn *conn, struct span input)
+{
+    const struct node *node = replica_node(conn->db->committer.replica);
+    return node->links[conn->link].state != LINK_RUNNING && input.len >= 4 &&
+           bytes_read_u32(input.ptr) > PEER_EARLY_BYTES_MAX;
+}
+
 static size_t on_input(struct stream *stream, struct span input)
 {
     struct peer_conn *conn = (struct peer_conn *)stream;
@@ -28,8 +36,10 @@ static size_t on_input(struct stream *stream, struct span input)
         struct event event = {
             .type = EVENT_MESSAGE, .now_ms = loop_now_ms(committer->loop), .link = conn->link};
         size_t len;
-        int outcome = peer_parse(span_of(input.ptr + used, input.len - used), &event.message,
-                                 &event.body, &len);
+        struct span rest = span_of(input.ptr + used, input.len - used);
+        int outcome = is_too_early(conn, rest)
+                          ? PEER_E_PROTOCOL
+                          : peer_parse(rest, &event.message, &event.body, &len);
         if (outcome == PEER_E_MORE)
             break;
         if (outcome) {

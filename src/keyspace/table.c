@@ -13,9 +13,8 @@
 #define SLOT_EMPTY     0u
 #define SLOT_REMOVED   1u
 #define SLOT_TAG_SHIFT 48
-#define TABLE_FIRST    4u
-#define TABLE_SMALL    256u
-#define TABLE_FULL(n)  ((n) / 16 * 13 + (n) % 16 * 13 / 16) // 13/16; then a quarter more
+#define TABLE_FIRST    8u
+#define TABLE_FULL(n)  ((n) / 16 * 13 + (n) % 16 * 13 / 16) // 13/16; then a half more
 
 size_t table_size(uint64_t slots_count)
 {
@@ -141,7 +140,7 @@ static void place(const struct keyspace *keyspace, struct table *table, struct r
 // outgrew is used up by the records of others.
 static uint64_t first_count(const struct keyspace *keyspace, const struct shard *shard)
 {
-    return TABLE_FIRST + (uint64_t)(shard - keyspace->shard) % TABLE_FIRST;
+    return TABLE_FIRST + (uint64_t)(shard - keyspace->shard) % (TABLE_FIRST / 2);
 }
 
 // The same records in an array with room for one more. Readers of the old one finish there.
@@ -150,7 +149,7 @@ static int grow(struct keyspace *keyspace, struct shard *shard)
     struct table *old = table_of(shard);
     uint64_t count = old ? old->slots_count : first_count(keyspace, shard);
     while (shard->live_count + 1 > TABLE_FULL(count))
-        count += count < TABLE_SMALL ? count / 2 : count / 4;
+        count += count / 2;
     struct table *table = heap_alloc(keyspace->heap, table_size(count));
     if (!table)
         return -ENOMEM;

@@ -324,8 +324,8 @@ static void take_welcome(struct node *node, uint32_t index, const struct event *
 {
     struct link *link = &node->links[index];
     struct peer_welcome welcome = {0};
-    if (event->message != PEER_WELCOME ||
-        peer_parse_welcome(event->body, node->origins, &welcome)) {
+    struct origins apart = *node->origins; // what a stranger says makes no incarnation known
+    if (event->message != PEER_WELCOME || peer_parse_welcome(event->body, &apart, &welcome)) {
         fail(node, index, "not a WELCOME", effects);
         return;
     }
@@ -337,6 +337,10 @@ static void take_welcome(struct node *node, uint32_t index, const struct event *
                       welcome.mac) ||
         !span_is_equal(welcome.cluster, span_text(node->cluster)) || welcome.name.len == 0) {
         fail(node, index, "the listener proves neither cluster nor secret", effects);
+        return;
+    }
+    if (peer_parse_welcome(event->body, node->origins, &welcome)) {
+        fail(node, index, peer_status_text(PEER_REFUSED_FULL), effects);
         return;
     }
     link->incarnation = welcome.incarnation;

@@ -54,14 +54,7 @@ static int reset_child(struct replica *replica, struct record *child)
     const struct cell *own = unit ? unit_find(unit, replica->self) : NULL;
     if (!own || own->lease.ended)
         return 0;
-    struct lease_request end = {.key = address.key,
-                                .owner = address.sub,
-                                .ttl_ms = own->lease.ttl_ms,
-                                .epoch = own->lease.epoch,
-                                .sequence = own->lease.sequence + 1};
-    int64_t total;
-    int outcome = replica_presence_set(replica, &end, &total);
-    return outcome < 0 ? outcome : 0;
+    return lease_end(replica, child);
 }
 
 static int delete_record(struct replica *replica, struct record *record)

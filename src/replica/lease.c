@@ -169,6 +169,27 @@ int replica_presence_set(struct replica *replica, const struct lease_request *re
     return fault;
 }
 
+// Ends a lease of ours, whatever its owner said last, and stops its timer.
+int lease_end(struct replica *replica, struct record *record)
+{
+    const struct unit *unit = record_unit(record);
+    const struct cell *own = unit ? unit_find(unit, replica->self) : NULL;
+    struct timer *timer = timer_find(replica, record);
+    if (!own || own->lease.ended) {
+        lease_forget(replica, record);
+        return 0;
+    }
+    struct lease lease = own->lease;
+    lease.count = 0;
+    lease.ended = true;
+    if (timer) {
+        lease.epoch = timer->epoch;
+        lease.sequence = timer->sequence;
+        timer_remove(replica, timer);
+    }
+    return write_lease(replica, record, &lease);
+}
+
 int lease_expire(struct replica *replica)
 {
     if (replica->timers_count == 0 || replica->now_ms < replica->timers_due_ms)
@@ -176,21 +197,13 @@ int lease_expire(struct replica *replica)
     uint64_t due = UINT64_MAX;
     replica->cause = CHANGE_EXPIRY;
     for (size_t i = 0; i < replica->timers_count;) {
-        struct timer *timer = &replica->timers[i];
+        const struct timer *timer = &replica->timers[i];
         if (replica->now_ms < timer->deadline_ms) {
             due = timer->deadline_ms < due ? timer->deadline_ms : due;
             i++;
             continue;
         }
-        struct record *record = timer->record;
-        struct lease lease = {.epoch = timer->epoch,
-                              .sequence = timer->sequence,
-                              .ttl_ms = timer->ttl_ms,
-                              .ended = true};
-        timer_remove(replica, timer);
-        const struct unit *unit = record_unit(record);
-        const struct cell *own = unit ? unit_find(unit, replica->self) : NULL;
-        int fault = own && !own->lease.ended ? write_lease(replica, record, &lease) : 0;
+        int fault = lease_end(replica, timer->record); // the last timer is at i now
         if (fault)
             return fault;
     }

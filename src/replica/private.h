@@ -119,6 +119,7 @@ void feed_mark(struct replica *replica); // remembers (change number, V) now and
 
 // lease.c
 int lease_expire(struct replica *replica);
+int lease_end(struct replica *replica, struct record *record);
 int lease_rehide(struct replica *replica);
 void lease_recovered(struct replica *replica, struct record *record);
 void lease_forget_all(struct replica *replica);

@@ -12,8 +12,8 @@ const char *peer_status_text(enum peer_status status)
         [PEER_REFUSED_CLUSTER] = "cluster name differs",
         [PEER_REFUSED_SECRET] = "shared secret differs or is missing",
         [PEER_REFUSED_DUPLICATE] =
-            "this incarnation is alive elsewhere: two processes run one data "
-            "directory or a copy of it",
+            ("this incarnation is alive elsewhere: two processes run one data "
+             "directory or a copy of it"),
         [PEER_REFUSED_NAME] = "another live replica has this name",
         [PEER_REFUSED_SELF] = "the address leads back to this replica",
         [PEER_REFUSED_FULL] = "no room for another member",

@@ -20,6 +20,7 @@
 #define PEER_HEAD_BYTES      5
 #define PEER_TEXT_BYTES_MAX  255
 #define PEER_FRAME_BYTES_MAX (64u << 20)
+#define PEER_EARLY_BYTES_MAX 16384u // before the handshake is through
 #define PEER_MEMBERS_MAX     LIMIT_ORIGINS
 
 enum peer_type {

@@ -51,5 +51,4 @@ LIBRARIES = [
     ("nmmintrin.h",       "",                        ["base/crc32c.c"]),
     ("lua",               "lua_ luaL_ luaopen_",     ["script"]),
     ("lauxlib.h",         "",                        ["script"]),
-    ("jansson.h",         "json_object json_array json_load",  ["wire/json_in.c"]),
 ]

@@ -82,6 +82,7 @@ fuzzers: $(FUZZ_BINARIES)
 
 run:
 	@tools/setup build
+	@tools/setup --optional try
 	@$(MAKE) --no-print-directory -j2 all
 	$(B)/quipu up $(UP)
 

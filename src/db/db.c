@@ -258,6 +258,7 @@ static int open_workers(struct db *db)
     for (unsigned i = 0; i < db->workers_count; i++) {
         struct worker *worker = &db->workers[i];
         int fault = worker_init(worker, db, i);
+        worker->listener.is_again = i > 0;
         if (!fault)
             fault = listener_start(&worker->listener, worker->loop, &endpoint);
         if (!fault && i == 0)

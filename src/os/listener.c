@@ -36,7 +36,7 @@ static void on_ready(struct watch *watch, uint32_t events)
 
 int listener_start(struct listener *listener, struct loop *loop, const struct endpoint *endpoint)
 {
-    int fd = tcp_listen(endpoint);
+    int fd = listener->is_again ? tcp_listen_again(endpoint) : tcp_listen(endpoint);
     listener->loop = loop;
     listener->watch = (struct watch){.fd = fd, .on_ready = on_ready};
     listener->retry = (struct loop_timer){.on_due = on_retry};

@@ -166,21 +166,48 @@ static int close_with_errno(int fd)
     return fault;
 }
 
+static int listen_at(const union address *address, socklen_t len)
+{
+    int fd = socket_of(address->any.sa_family, SOCK_STREAM);
+    if (fd < 0)
+        return fd;
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    set_stream_options(fd);
+    if (bind(fd, &address->any, len) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
+        return close_with_errno(fd);
+    return fd;
+}
+
+// SO_REUSEPORT would also let another process of this user take a share of the connections: a
+// socket without it tells whether one listens there.
+static int check_free(const union address *address, socklen_t len)
+{
+    int fd = socket_of(address->any.sa_family, SOCK_STREAM);
+    if (fd < 0)
+        return fd;
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (bind(fd, &address->any, len) < 0)
+        return close_with_errno(fd);
+    close(fd);
+    return 0;
+}
+
 int tcp_listen(const struct endpoint *endpoint)
 {
     union address address;
     socklen_t len = resolve(endpoint, SOCK_STREAM, &address);
     if (len == 0)
         return -EADDRNOTAVAIL;
-    int fd = socket_of(address.any.sa_family, SOCK_STREAM);
-    if (fd < 0)
-        return fd;
-    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    set_stream_options(fd);
-    if (bind(fd, &address.any, len) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
-        return close_with_errno(fd);
-    return fd;
+    int fault = endpoint->port ? check_free(&address, len) : 0;
+    return fault ? fault : listen_at(&address, len);
+}
+
+int tcp_listen_again(const struct endpoint *endpoint)
+{
+    union address address;
+    socklen_t len = resolve(endpoint, SOCK_STREAM, &address);
+    return len ? listen_at(&address, len) : -EADDRNOTAVAIL;
 }
 
 void tcp_set_patience(int fd, int timeout_ms)

@@ -22,9 +22,11 @@ void endpoint_write(const struct endpoint *endpoint, char out_text[ENDPOINT_TEXT
 int endpoint_of_socket(int fd, struct endpoint *out_endpoint);
 int endpoint_of_peer(int fd, struct endpoint *out_endpoint); // the other end of a connection
 
-// A listening socket, reuseport so that each worker has its own; what it accepts has TCP_NODELAY
-// and keep-alive. fd or -errno. A name is resolved at once: for start-up only.
+// A listening socket; what it accepts has TCP_NODELAY and keep-alive. fd or -errno: -EADDRINUSE
+// when anybody listens there already. A name is resolved at once: for start-up only.
 int tcp_listen(const struct endpoint *endpoint);
+// A further one at the same place, so that each worker has its own (SO_REUSEPORT).
+int tcp_listen_again(const struct endpoint *endpoint);
 // A connection whose other end takes no output for so long ends with -ETIMEDOUT. Of a listening
 // socket: those that it accepts.
 void tcp_set_patience(int fd, int timeout_ms);
@@ -39,6 +41,7 @@ int udp_connect(const struct endpoint *endpoint); // likewise
 // the process has no descriptor left, instead of spinning.
 struct listener { // embedded in its owner; zero it, then set on_accepted
     struct watch watch;
+    bool is_again; // tcp_listen_again
     struct loop *loop;
     struct loop_timer retry;
     void (*on_accepted)(struct listener *listener, int fd); // gives the fd

@@ -622,6 +622,25 @@ static void refused_connection_is_reported_once(void **state)
     finish(&world);
 }
 
+static void port_that_is_listened_on_is_refused_but_to_further_workers(void **state)
+{
+    (void)state;
+    struct world world;
+    struct endpoint endpoint;
+    start(&world, &echo_ops, wide);
+    assert_int_equal(tcp_listen(&world.endpoint), -EADDRINUSE);
+    int fd = tcp_listen_again(&world.endpoint);
+    assert_true(fd >= 0);
+    assert_int_equal(endpoint_of_socket(fd, &endpoint), 0);
+    assert_int_equal(endpoint.port, world.endpoint.port);
+    listener_stop(&world.listener);
+    close(fd);
+    fd = tcp_listen(&world.endpoint); // free again
+    assert_true(fd >= 0);
+    close(fd);
+    finish(&world);
+}
+
 static void endpoints_are_parsed_strictly(void **state)
 {
     (void)state;
@@ -664,6 +683,7 @@ int main(void)
         cmocka_unit_test(stream_may_abort_and_free_itself_in_on_input),
         cmocka_unit_test(stream_may_abort_and_free_others_that_are_ready_too),
         cmocka_unit_test(refused_connection_is_reported_once),
+        cmocka_unit_test(port_that_is_listened_on_is_refused_but_to_further_workers),
         cmocka_unit_test(endpoints_are_parsed_strictly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,10 @@ TESTS := $(wildcard tests/unit/test_*.c tests/scenario/test_*.c)
 FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
 LLHTTP := $(wildcard /usr/share/llhttp/*.c)
 
+# A word a command; V=1 shows the commands, make -s nothing.
+QUIET := $(if $(V),,@)
+SAY := @$(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),:,echo)
+
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIBRARY_OBJECTS := $(call obj,$(ROOM_SOURCES) $(SIM_SOURCES)) \
 	$(patsubst /usr/share/llhttp/%.c,$(B)/obj/llhttp/%.o,$(LLHTTP))
@@ -37,9 +41,11 @@ TEST_BINARIES := $(patsubst tests/%.c,$(B)/tests/%,$(TESTS))
 FUZZ_BINARIES := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZERS))
 
 all: $(B)/quipu
+	@:
 
 $(B)/quipu: $(call obj,$(MAIN)) $(B)/libquipu.a
-	$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(SAY) "  LD  $@"
+	$(QUIET)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS)
 
 # Every room and the simulator, and what tests share; whoever links takes only what it uses. Files of
 # two rooms may have one name, so members are appended (q): r would replace the first by the second.
@@ -48,15 +54,18 @@ $(B)/libtests.a: $(call obj,$(TEST_LIB))
 $(B)/libquipu.a $(B)/libtests.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	ar qcs $@ $^
+	$(SAY) "  AR  $@"
+	$(QUIET)ar qcs $@ $^
 
 $(B)/obj/%.o: %.c | $(B)/.libraries
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(SAY) "  CC  $<"
+	$(QUIET)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 $(B)/obj/llhttp/%.o: /usr/share/llhttp/%.c | $(B)/.libraries
 	@mkdir -p $(@D)
-	$(CC) -O2 -g $(filter -fsanitize%,$(CFLAGS_$(MODE))) -I/usr/share/include/llhttp -w -c -o $@ $<
+	$(SAY) "  CC  $<"
+	$(QUIET)$(CC) -O2 -g $(filter -fsanitize%,$(CFLAGS_$(MODE))) -I/usr/share/include/llhttp -w -c -o $@ $<
 
 # A source that embeds web/ (by .incbin, which the compiler does not report) is stale when web/ is.
 $(call obj,$(shell grep -ls incbin $(ROOM_SOURCES))): $(wildcard web/*)
@@ -69,11 +78,13 @@ $(B)/.libraries: tools/setup
 
 $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtests.a $(B)/libquipu.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+	$(SAY) "  LD  $@"
+	$(QUIET)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
 $(B)/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(if $(LDFLAGS_FUZZER),,$(B)/obj/tests/fuzz/replay.o) $(B)/libtests.a $(B)/libquipu.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS_FUZZER) -o $@ $^ $(LIBS)
+	$(SAY) "  LD  $@"
+	$(QUIET)$(CC) $(CFLAGS_ALL) $(LDFLAGS_FUZZER) -o $@ $^ $(LIBS)
 
 tests: $(TEST_BINARIES)
 fuzzers: $(FUZZ_BINARIES)
@@ -84,7 +95,7 @@ run:
 	@tools/setup build
 	@tools/setup --optional try
 	@$(MAKE) --no-print-directory -j2 all
-	$(B)/quipu up $(UP)
+	@$(B)/quipu up $(UP)
 
 test:
 	@tools/setup build test

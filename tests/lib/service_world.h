@@ -349,7 +349,7 @@ static inline unsigned count_answers(const struct buf *text)
         const uint8_t *length = memmem(rest.ptr, rest.len, "Content-Length: ", 16);
         if (!end)
             break;
-        size_t body = length && length < end ? (size_t)atol((const char *)length + 16) : 0;
+        size_t body = length && length < end ? strtoul((const char *)length + 16, NULL, 10) : 0;
         size_t whole = (size_t)(end - rest.ptr) + 4 + body;
         if (rest.len < whole)
             break;

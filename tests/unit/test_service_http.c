@@ -67,10 +67,11 @@ static void more_requests_than_the_pipeline_takes_are_all_answered(void **state)
     (void)state;
     struct world *world = world_begin(no_secret);
     enum { COUNT = 3 * SERVICE_PIPELINE_MAX + 1 };
-    char *requests = calloc(COUNT, 64);
+    const struct span request = span_text(GET("/k/counter"));
+    char *requests = calloc(COUNT, request.len + 1);
     fake_set(world, span_text("k"), "counter", 1);
     for (unsigned i = 0; i < COUNT; i++)
-        strcat(requests, GET("/k/counter"));
+        memcpy(requests + i * request.len, request.ptr, request.len);
     ask(world, requests, COUNT);
     assert_int_equal(count_answers(&world->received), COUNT);
     free(requests);

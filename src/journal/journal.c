@@ -80,6 +80,12 @@ int journal_sync(struct journal *journal)
     return journal_sync_output(journal, &journal->log, FILE_LOG);
 }
 
+void journal_rest(struct journal *journal)
+{
+    buf_clear(&journal->frame);
+    buf_shrink(&journal->frame, 0);
+}
+
 uint64_t journal_bytes_since_snapshot(const struct journal *journal)
 {
     return journal->logged_bytes - journal->complete_bytes;

@@ -43,6 +43,7 @@ void journal_close(struct journal *journal);
 // (nothing written, not final), -ENOMEM (the same), or the final -errno.
 int journal_append(struct journal *journal, struct span frame);
 int journal_sync(struct journal *journal);
+void journal_rest(struct journal *journal); // nothing will be appended soon: gives its buffer back
 
 // Snapshot beside the log. `begin` notes where the log is; what is put must reflect at least the
 // state of that moment. `end` makes it durable, then segments before it are recycled.

@@ -40,7 +40,7 @@ struct replica {
     struct vector durable; // what the node may speak of
     struct vector held;    // highest sequence of each origin in any cell
     uint16_t self;
-    uint64_t now_ms, committed_ms;
+    uint64_t now_ms, written_ms;
     uint64_t stamp; // hybrid logical clock: ms << 16 | counter
     enum change_origin cause;
     bool is_serving, wants_commit, is_hiding_changed, is_frame_needed, has_failed;

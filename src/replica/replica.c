@@ -269,11 +269,12 @@ static void clear_frame(struct replica *replica)
 // A replica that rests gives its buffers back.
 static void rest(struct replica *replica)
 {
-    if (replica->now_ms < replica->committed_ms + REPLICA_REST_MS)
+    if (replica->now_ms < replica->written_ms + REPLICA_REST_MS)
         return;
     clear_frame(replica);
     buf_shrink(&replica->frame, 0);
     buf_shrink(&replica->units, 0);
+    journal_rest(replica->journal);
 }
 
 void replica_event(struct replica *replica, const struct event *event)
@@ -341,7 +342,7 @@ static int close_frame(struct replica *replica)
 
 int replica_commit_apply(struct replica *replica, const struct commit_input *input)
 {
-    replica->now_ms = replica->committed_ms = input->now_ms;
+    replica->now_ms = input->now_ms;
     replica->wants_commit = false;
     if (replica->stamp < input->wall_ms << 16)
         replica->stamp = input->wall_ms << 16;
@@ -370,6 +371,7 @@ int replica_commit_sync(struct replica *replica)
             fault = snapshot_step(replica);
         if (fault)
             return fault;
+        replica->written_ms = replica->now_ms;
         replica->is_frame_needed = false;
         replica->counts.commits++;
     } else if (replica->is_snapshotting) {

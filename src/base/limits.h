@@ -4,25 +4,25 @@
 #pragma once
 
 #ifdef QUIPU_TINY
-#define LIMIT_KEY_BYTES       64
-#define LIMIT_ORIGINS         8
-#define LIMIT_ROUND_BYTES     4096
-#define LIMIT_CHANGE_ORDER    64
-#define LIMIT_REQUEST_BYTES   8192
-#define LIMIT_REQUEST_ARGS    64
-#define LIMIT_OUTPUT_BYTES    65536
-#define LIMIT_CLIENTS         64
-#define LIMIT_PEERS           4
+#define LIMIT_KEY_BYTES     64
+#define LIMIT_ORIGINS       8
+#define LIMIT_ROUND_BYTES   4096
+#define LIMIT_CHANGE_ORDER  64
+#define LIMIT_REQUEST_BYTES 8192
+#define LIMIT_REQUEST_ARGS  64
+#define LIMIT_OUTPUT_BYTES  65536
+#define LIMIT_CLIENTS       64
+#define LIMIT_PEERS         4
 #else
-#define LIMIT_KEY_BYTES       65535    // a key, and a member or owner within one
-#define LIMIT_ORIGINS         256      // incarnations that one replica knows
-#define LIMIT_ROUND_BYTES     1048576  // a feed round, about: at least one whole unit
-#define LIMIT_CHANGE_ORDER    262144   // changed keys remembered for peers; behind it, a walk
-#define LIMIT_REQUEST_BYTES   16777216 // one RESP command, all its arguments
-#define LIMIT_REQUEST_ARGS    1048576  // arguments of one RESP command
-#define LIMIT_OUTPUT_BYTES    33554432 // unsent reply bytes of one client, then it is closed
-#define LIMIT_CLIENTS         10000
-#define LIMIT_PEERS           8        // other members of a cluster
+#define LIMIT_KEY_BYTES     65535    // a key, and a member or owner within one
+#define LIMIT_ORIGINS       256      // incarnations that one replica knows
+#define LIMIT_ROUND_BYTES   1048576  // a feed round, about: at least one whole unit
+#define LIMIT_CHANGE_ORDER  262144   // changed keys remembered for peers; behind it, a walk
+#define LIMIT_REQUEST_BYTES 16777216 // one RESP command, all its arguments
+#define LIMIT_REQUEST_ARGS  1048576  // arguments of one RESP command
+#define LIMIT_OUTPUT_BYTES  33554432 // unsent reply bytes of one client, then it is closed
+#define LIMIT_CLIENTS       10000
+#define LIMIT_PEERS         8 // other members of a cluster
 #endif
 
-#define LIMIT_TOTAL           ((int64_t)1 << 59) // an origin's total stays within plus or minus
+#define LIMIT_TOTAL ((int64_t)1 << 59) // an origin's total stays within plus or minus

@@ -13,6 +13,7 @@
 #define SLOT_EMPTY     0u
 #define SLOT_REMOVED   1u
 #define SLOT_TAG_SHIFT 48
+#define SCAN_AHEAD     8u
 #define TABLE_FIRST    8u
 #define TABLE_FULL(n)  ((n) / 16 * 13 + (n) % 16 * 13 / 16) // 13/16; then a half more
 
@@ -316,6 +317,13 @@ static bool is_in_window(const struct window *window, uint64_t within)
     return within >= window->from && (window->to == 0 || within < window->to);
 }
 
+static void prefetch_ahead(const struct table *table, uint64_t at)
+{
+    if (at + SCAN_AHEAD < table->slots_count)
+        __builtin_prefetch(
+            slot_record(atomic_load_explicit(&table->slot[at + SCAN_AHEAD], memory_order_relaxed)));
+}
+
 // Records of a window lie between its first home slot and the first empty slot at or after its end.
 static unsigned visit_window(const struct keyspace *keyspace, const struct table *table,
                              const struct window *window, keyspace_visit visit, void *ctx)
@@ -326,6 +334,7 @@ static unsigned visit_window(const struct keyspace *keyspace, const struct table
         uint64_t slot = get_slot(table, at);
         if (slot == SLOT_EMPTY && i >= window->end)
             break;
+        prefetch_ahead(table, at);
         at = next_of(table, at);
         if (slot <= SLOT_REMOVED)
             continue;

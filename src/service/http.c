@@ -105,6 +105,13 @@ static void exchange_free(struct exchange *exchange)
     door->spares_count++;
 }
 
+// Then no further request is read until answers have left.
+static bool is_full(const struct http_client *client)
+{
+    return client->count >= SERVICE_PIPELINE_MAX ||
+           stream_unsent(&client->stream) >= SERVICE_OUT_BYTES_PAUSE;
+}
+
 // Writes out what is answered, in order, and closes behind the last one.
 static void advance(struct http_client *client)
 {
@@ -121,7 +128,7 @@ static void advance(struct http_client *client)
     }
     if (client->count == 0 && client->is_last)
         stream_close(&client->stream, 0);
-    else if (client->count < SERVICE_PIPELINE_MAX)
+    else if (!is_full(client))
         stream_resume(&client->stream);
 }
 
@@ -284,22 +291,28 @@ static size_t on_input(struct stream *stream, struct span input)
 {
     struct http_client *client = client_of(stream);
     size_t at = 0;
-    bool is_full = false, goes_on = true;
-    while (at < input.len && goes_on && !client->is_last && !stream->is_closing && !is_full) {
+    bool goes_on = true;
+    while (at < input.len && goes_on && !client->is_last && !stream->is_closing &&
+           !is_full(client)) {
         size_t used;
         goes_on = take_request(client, span_of(input.ptr + at, input.len - at), &used);
         at += used;
-        is_full = client->count >= SERVICE_PIPELINE_MAX;
     }
     if (client->is_last)
         at = input.len;
-    if (is_full && !client->is_last)
+    else if (is_full(client))
         stream_pause(stream);
-    if (at == input.len || is_full)
+    if (at == input.len || is_full(client))
         client->partial_ms = 0;
     else if (at > 0 || client->partial_ms == 0)
         client->partial_ms = loop_now_ms(client->door->loop);
     return at;
+}
+
+static void on_drained(struct stream *stream)
+{
+    if (!is_full(client_of(stream)))
+        stream_resume(stream);
 }
 
 static void on_ended(struct stream *stream)
@@ -331,7 +344,7 @@ static void on_closed(struct stream *stream, int fault)
 }
 
 static const struct stream_ops stream_ops = {
-    .on_input = on_input, .on_ended = on_ended, .on_closed = on_closed};
+    .on_input = on_input, .on_drained = on_drained, .on_ended = on_ended, .on_closed = on_closed};
 static const struct stream_limits limits = {.in_max = 2 * SERVICE_REQUEST_BYTES_MAX,
                                             .out_max = SERVICE_OUT_BYTES_MAX};
 

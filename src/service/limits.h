@@ -23,5 +23,6 @@
 #define SERVICE_PUT_COUNTS_MAX  1000    // counts in one PUT
 #endif
 
-#define SERVICE_OUT_BYTES_MAX     (8u << 20)   // unsent bytes of one HTTP connection
 #define SERVICE_REQUEST_BYTES_MAX (128u << 10) // one HTTP request
+#define SERVICE_OUT_BYTES_PAUSE   (256u << 10) // unsent: no further request is read
+#define SERVICE_OUT_BYTES_MAX     (32u << 20)  // unsent: the connection is closed

@@ -56,7 +56,8 @@ struct world {
     struct stream client;
     struct buf received;
     bool is_client_open;
-    unsigned wanted;
+    unsigned wanted, counted;
+    size_t counted_at;
     // a node
     struct listener node;
     struct stream node_stream;
@@ -340,23 +341,24 @@ static inline struct span node_address(struct world *world, char text[ENDPOINT_T
 
 // ---- the HTTP client
 
-static inline unsigned count_answers(const struct buf *text)
+// Counts the whole answers, each once: the scan goes on where it stopped.
+static inline unsigned count_answers(struct world *world)
 {
-    unsigned count = 0;
-    struct span rest = buf_span(text);
-    while (rest.len) { // heads that are whole, each with its body
+    const struct buf *text = &world->received;
+    while (world->counted_at < text->len) {
+        struct span rest = span_of(text->ptr + world->counted_at, text->len - world->counted_at);
         const uint8_t *end = memmem(rest.ptr, rest.len, "\r\n\r\n", 4);
-        const uint8_t *length = memmem(rest.ptr, rest.len, "Content-Length: ", 16);
         if (!end)
             break;
-        size_t body = length && length < end ? strtoul((const char *)length + 16, NULL, 10) : 0;
-        size_t whole = (size_t)(end - rest.ptr) + 4 + body;
-        if (rest.len < whole)
+        size_t head = (size_t)(end - rest.ptr) + 4;
+        const uint8_t *length = memmem(rest.ptr, head, "Content-Length: ", 16);
+        size_t body = length ? strtoul((const char *)length + 16, NULL, 10) : 0;
+        if (rest.len < head + body)
             break;
-        count++;
-        rest = span_of(rest.ptr + whole, rest.len - whole);
+        world->counted++;
+        world->counted_at += head + body;
     }
-    return count;
+    return world->counted;
 }
 
 static inline size_t client_on_input(struct stream *stream, struct span input)
@@ -365,7 +367,7 @@ static inline size_t client_on_input(struct stream *stream, struct span input)
     buf_put(&world->received, input);
     buf_put_byte(&world->received, 0);
     world->received.len--;
-    if (world->wanted && count_answers(&world->received) >= world->wanted)
+    if (world->wanted && count_answers(world) >= world->wanted)
         loop_stop(world->loop);
     return input.len;
 }
@@ -403,9 +405,11 @@ static inline void world_run(struct world *world)
 static inline const char *ask(struct world *world, const char *requests, unsigned answers)
 {
     buf_clear(&world->received);
+    world->counted = 0;
+    world->counted_at = 0;
     world->wanted = answers;
     client_send(world, requests);
-    while (world->is_client_open && count_answers(&world->received) < answers)
+    while (world->is_client_open && count_answers(world) < answers)
         world_run(world);
     world->wanted = 0;
     return world->received.len ? (const char *)world->received.ptr : "";

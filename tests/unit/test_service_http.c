@@ -73,7 +73,33 @@ static void more_requests_than_the_pipeline_takes_are_all_answered(void **state)
     for (unsigned i = 0; i < COUNT; i++)
         memcpy(requests + i * request.len, request.ptr, request.len);
     ask(world, requests, COUNT);
-    assert_int_equal(count_answers(&world->received), COUNT);
+    assert_int_equal(count_answers(world), COUNT);
+    free(requests);
+    world_end(world);
+}
+
+static bool is_paused(struct world *world)
+{
+    return world->service.door.first && world->service.metrics.requests > 0 &&
+           ((const struct stream *)world->service.door.first)->is_paused;
+}
+
+static void client_that_does_not_read_is_not_read_either(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    struct world *world = world_begin(no_secret);
+    const struct span request = span_text(GET("/openapi.json"));
+    char *requests = calloc(COUNT, request.len + 1);
+    for (unsigned i = 0; i < COUNT; i++)
+        memcpy(requests + i * request.len, request.ptr, request.len);
+    client_send(world, requests);
+    stream_pause(&world->client);
+    run_until(world, is_paused);
+    assert_true(world->service.metrics.requests < COUNT);
+    stream_resume(&world->client);
+    ask(world, "", COUNT);
+    assert_int_equal(world->service.metrics.requests, COUNT);
     free(requests);
     world_end(world);
 }
@@ -193,7 +219,7 @@ static void lost_database_answers_503_and_is_sought_again(void **state)
     world->is_holding = false;
     fake_drop_all(world);
     const char *answer = ask(world, "", 3);
-    assert_int_equal(count_answers(&world->received), 3);
+    assert_int_equal(count_answers(world), 3);
     assert_has(answer, "Retry-After: 1\r\n");
     assert_null(strstr(answer, " 200 "));
     run_until(world, is_up);
@@ -297,6 +323,7 @@ int main(void)
         cmocka_unit_test(requests_of_one_turn_share_one_command_and_keep_their_order),
         cmocka_unit_test(pipelined_read_does_not_see_the_write_behind_it),
         cmocka_unit_test(more_requests_than_the_pipeline_takes_are_all_answered),
+        cmocka_unit_test(client_that_does_not_read_is_not_read_either),
         cmocka_unit_test(errors_are_problems_with_the_right_status),
         cmocka_unit_test(errors_of_the_database_become_statuses),
         cmocka_unit_test(several_counters_come_in_the_order_of_the_keys),

@@ -181,6 +181,7 @@ static void on_batch(struct loop_post *post)
 static void *run(void *ctx)
 {
     struct events *events = ctx;
+    pthread_setname_np(pthread_self(), "quipu-events");
     events->credited_ns = clock_monotonic_ns();
     events->credit_ns = CREDIT_NS_MAX;
     loop_run(events->loop);

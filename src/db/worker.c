@@ -160,6 +160,7 @@ static void on_woken(void *ctx)
 static void *run(void *ctx)
 {
     struct worker *worker = ctx;
+    pthread_setname_np(pthread_self(), "quipu-worker");
     keyspace_thread_start();
     int fault = loop_run(worker->loop);
     if (fault)

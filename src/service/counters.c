@@ -48,7 +48,8 @@ static struct buf *answer_buf(struct exchange *exchange)
 
 #define ETAG_EPOCH_MAX 32
 
-// "<epoch>-<version>" with its quotes; returns past its end.
+// "<epoch>-<version>-<value>" with its quotes; returns past its end. The value is in it because the
+// version moves only with the database's commit, and the value does before.
 static char *write_etag(char *to, const struct value *value)
 {
     size_t len = value->epoch.len < ETAG_EPOCH_MAX ? value->epoch.len : ETAG_EPOCH_MAX;
@@ -57,13 +58,15 @@ static char *write_etag(char *to, const struct value *value)
     to += len;
     *to++ = '-';
     to = (char *)decimal_write_unsigned((uint8_t *)to, value->version);
+    *to++ = '-';
+    to = (char *)decimal_write((uint8_t *)to, value->value);
     *to++ = '"';
     return to;
 }
 
 static void answer_counter(struct exchange *exchange, const struct value *value)
 {
-    char header[16 + ETAG_EPOCH_MAX + DECIMAL_LEN_MAX] = "ETag: ";
+    char header[16 + ETAG_EPOCH_MAX + 2 * DECIMAL_LEN_MAX] = "ETag: ";
     char *start = header + 6, *end = write_etag(start, value);
     struct span etag = span_of(start, (size_t)(end - start));
     memcpy(end, "\r\n", 2);

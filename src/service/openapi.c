@@ -111,7 +111,8 @@ static const char *const pieces[] = {
     "'detail'],'properties':{'type':{'type':'string'},'title':{'type':'string'},'status':{"
     "'type':'integer'},'detail':{'type':'string'}}}},",
     "'responses':{'Counter':{'description':'The counter.','headers':{'ETag':{"
-    "'description':'The epoch and the version','schema':{'type':'string'}}},'content':{"
+    "'description':'Opaque; it changes with the value and with the "
+    "version','schema':{'type':'string'}}},'content':{"
     "'application/json':{'schema':{'$ref':'#/components/schemas/Counter'}}}},'Problem':{"
     "'description':'What is wrong.','content':{'application/problem+json':{'schema':{"
     "'$ref':'#/components/schemas/Problem'}}}}}}}",

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "os/clock.h"
@@ -55,4 +56,13 @@ bool process_wait(pid_t pid, int timeout_ms, int *out_status)
         poll(NULL, 0, WAIT_STEP_MS);
     }
     return true;
+}
+
+void process_raise_files_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
 }

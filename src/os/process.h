@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Child processes of `quipu up`: this same program with other arguments. A child gets SIGTERM when
-// the thread that started it ends, however it ends, so none outlives `up`.
+// This process, and the child processes of `quipu up`: this same program with other arguments. A
+// child gets SIGTERM when the thread that started it ends, however it ends, so none outlives `up`.
 #pragma once
 #include <stdbool.h>
 #include <sys/types.h>
@@ -14,3 +14,7 @@ pid_t process_spawn(char *const arguments[], int stderr_fd);
 bool process_has_ended(pid_t pid, int *out_status);
 // Waits at most `timeout_ms`. False: still there.
 bool process_wait(pid_t pid, int timeout_ms, int *out_status);
+
+// Lets this process open as many files as it may: the limit that applies is often 1,024 for no
+// better reason than select(). Children inherit it.
+void process_raise_files_limit(void);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include "os/clock.h"
 #include "os/log.h"
+#include "os/process.h"
 #include "service/private.h"
 
 #define DRAIN_MS      5000
@@ -180,6 +181,7 @@ int service_run(const struct service_options *options)
 {
     struct service *service = calloc(1, sizeof *service);
     struct loop *loop = NULL;
+    process_raise_files_limit();
     struct loop_hooks hooks = {.on_turn_end = on_turn_end, .ctx = service};
     int fault = service ? loop_new(&loop, &hooks) : -ENOMEM;
     if (fault) {

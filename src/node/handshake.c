@@ -13,17 +13,22 @@ static struct span name_of(const struct node *node)
     return span_text(node->name);
 }
 
+struct proof { // of whom, and of when
+    const char *role;
+    const uint8_t *listener_nonce, *dialer_nonce;
+};
+
 // HMAC-SHA-256 over role, both nonces and the body. False when no secret is set.
-static bool sign(const struct node *node, const char *role, const uint8_t *listener_nonce,
-                 const uint8_t *dialer_nonce, struct span body, uint8_t out_mac[PEER_MAC_BYTES])
+static bool sign(const struct node *node, const struct proof *proof, struct span body,
+                 uint8_t out_mac[PEER_MAC_BYTES])
 {
     if (node->secret_len == 0)
         return false;
     struct buf message;
     buf_init(&message, node->heap);
-    buf_put_text(&message, role);
-    buf_put(&message, span_of(listener_nonce, PEER_NONCE_BYTES));
-    buf_put(&message, span_of(dialer_nonce, PEER_NONCE_BYTES));
+    buf_put_text(&message, proof->role);
+    buf_put(&message, span_of(proof->listener_nonce, PEER_NONCE_BYTES));
+    buf_put(&message, span_of(proof->dialer_nonce, PEER_NONCE_BYTES));
     buf_put(&message, body);
     bool is_whole = !buf_has_failed(&message);
     hmac_sha256(span_of(node->secret, node->secret_len), buf_span(&message), out_mac);
@@ -31,14 +36,13 @@ static bool sign(const struct node *node, const char *role, const uint8_t *liste
     return is_whole;
 }
 
-static bool is_mac_right(const struct node *node, const char *role, const uint8_t *listener_nonce,
-                         const uint8_t *dialer_nonce, struct span body, struct span mac)
+static bool is_mac_right(const struct node *node, const struct proof *proof, struct span body,
+                         struct span mac)
 {
     if (node->secret_len == 0)
         return mac.len == 0;
     uint8_t expected[PEER_MAC_BYTES];
-    if (mac.len != PEER_MAC_BYTES ||
-        !sign(node, role, listener_nonce, dialer_nonce, body, expected))
+    if (mac.len != PEER_MAC_BYTES || !sign(node, proof, body, expected))
         return false;
     return hmac_is_equal(mac, span_of(expected, sizeof expected));
 }
@@ -174,7 +178,8 @@ static enum peer_status judge_hello(struct node *node, const struct link *link,
 {
     if (hello->version != PEER_VERSION)
         return PEER_REFUSED_VERSION;
-    if (!is_mac_right(node, "dialer", link->nonce, hello->nonce.ptr, hello->signed_, hello->mac))
+    struct proof proof = {"dialer", link->nonce, hello->nonce.ptr};
+    if (!is_mac_right(node, &proof, hello->signed_, hello->mac))
         return PEER_REFUSED_SECRET;
     if (!span_is_equal(hello->cluster, span_text(node->cluster)))
         return PEER_REFUSED_CLUSTER;
@@ -234,7 +239,8 @@ static void put_welcome(struct node *node, uint32_t index, struct effects *effec
     buf_init(&body, node->heap);
     peer_put_welcome_body(&body, &welcome, node->origins);
     uint8_t mac[PEER_MAC_BYTES];
-    bool is_signed = sign(node, "listener", link->nonce, link->nonce_other, buf_span(&body), mac);
+    struct proof proof = {"listener", link->nonce, link->nonce_other};
+    bool is_signed = sign(node, &proof, buf_span(&body), mac);
     size_t mark = effects_open_send(effects);
     peer_put_signed(&effects->bytes, PEER_WELCOME, buf_span(&body),
                     span_of(mac, is_signed ? PEER_MAC_BYTES : 0));
@@ -248,7 +254,7 @@ void handshake_committed(struct node *node, uint32_t index, struct effects *effe
     struct link *link = &node->links[index];
     put_welcome(node, index, effects);
     link->state = LINK_RUNNING;
-    link->wants_members = true;
+    membership_tell_all(node);
     link->acked_ms = 0;
     membership_heard(node, (uint16_t)link->member, effects);
 }
@@ -281,7 +287,8 @@ static void take_greeting(struct node *node, uint32_t index, const struct event 
     buf_init(&body, node->heap);
     peer_put_hello_body(&body, &hello);
     uint8_t mac[PEER_MAC_BYTES];
-    bool is_signed = sign(node, "dialer", link->nonce_other, link->nonce, buf_span(&body), mac);
+    struct proof proof = {"dialer", link->nonce_other, link->nonce};
+    bool is_signed = sign(node, &proof, buf_span(&body), mac);
     size_t mark = effects_open_send(effects);
     peer_put_signed(&effects->bytes, PEER_HELLO, buf_span(&body),
                     span_of(mac, is_signed ? PEER_MAC_BYTES : 0));
@@ -333,8 +340,8 @@ static void take_welcome(struct node *node, uint32_t index, const struct event *
         take_refusal(node, index, &welcome, effects);
         return;
     }
-    if (!is_mac_right(node, "listener", link->nonce_other, link->nonce, welcome.signed_,
-                      welcome.mac) ||
+    struct proof proof = {"listener", link->nonce_other, link->nonce};
+    if (!is_mac_right(node, &proof, welcome.signed_, welcome.mac) ||
         !span_is_equal(welcome.cluster, span_text(node->cluster)) || welcome.name.len == 0) {
         fail(node, index, "the listener proves neither cluster nor secret", effects);
         return;

@@ -13,14 +13,13 @@ static bool take_text(char *to, struct span from)
     return true;
 }
 
-int node_init(struct node *node, struct heap *heap, struct origins *origins,
-              const struct vector *seen, const struct vector *held,
+int node_init(struct node *node, struct heap *heap, const struct node_lent *lent,
               const struct node_options *options)
 {
     *node = (struct node){.heap = heap,
-                          .origins = origins,
-                          .seen = seen,
-                          .held = held,
+                          .origins = lent->origins,
+                          .seen = lent->seen,
+                          .held = lent->held,
                           .boot = options->boot,
                           .self = ORIGIN_NONE,
                           .start_wait_ms = options->start_wait_ms,
@@ -82,6 +81,8 @@ static void step_committed(struct node *node, struct effects *effects)
             handshake_committed(node, i, effects);
         if (link->state != LINK_RUNNING)
             continue;
+        if (link->is_dialed)
+            membership_direct(node, link);
         if (link->wants_members)
             membership_send(node, i, effects);
         if (!link->is_dialed)
@@ -186,6 +187,17 @@ static void step_message(struct node *node, const struct event *event, struct ef
     running_message(node, event->link, event, effects);
 }
 
+// Who fed us and does so no longer must be relayed by others.
+static void step_link_down(struct node *node, uint32_t index, struct effects *effects)
+{
+    const struct link *link = &node->links[index];
+    if (!link->is_dialed && link->member >= 0) {
+        membership_tell_all(node);
+        effects_put(effects, EFFECT_COMMIT, 0);
+    }
+    link_free(node, index);
+}
+
 void node_step(struct node *node, const struct event *event, struct effects *effects)
 {
     assert(event->link < NODE_LINKS_MAX);
@@ -203,7 +215,7 @@ void node_step(struct node *node, const struct event *event, struct effects *eff
         handshake_link_up(node, event->link, effects);
         break;
     case EVENT_LINK_DOWN:
-        link_free(node, event->link);
+        step_link_down(node, event->link, effects);
         break;
     case EVENT_MESSAGE:
         step_message(node, event, effects);

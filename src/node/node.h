@@ -79,6 +79,7 @@ struct link {
     struct vector walk_upto;
     struct vector walk_from;
     uint64_t changes_sent, bytes_sent;
+    uint32_t direct; // out: members (by index) that feed the other end themselves: not relayed
     // out: delivery of all that is held of former members (bits by index), see retirement.c
     uint32_t delivery;        // under way
     uint32_t delivered;       // the other end has it durably
@@ -101,6 +102,7 @@ struct member {
     bool knows_me;   // has said, durably, that we are a member
     bool is_acked;   // `usable` is set
     uint32_t knows;  // members (by index) it has said, durably, to know
+    uint32_t fed_by; // members (by index) that it has running links from, as it said last
     // of a former one: members (by index) that have said, durably, to refuse it; that have said
     // that what they hold of it is here
     uint32_t refused_by, delivered_by;
@@ -172,10 +174,15 @@ struct event {
 
 enum { NODE_E_FULL = 1, NODE_E_NAME };
 
+struct node_lent { // the driver's, for the node's life
+    struct origins *origins;
+    const struct vector *seen; // V as it is on disk
+    const struct vector *held; // highest sequence of each origin in any cell
+};
+
 // Borrows origins, seen and held for the node's life. 0 or NODE_E_NAME (empty, or longer than
 // fits).
-int node_init(struct node *node, struct heap *heap, struct origins *origins,
-              const struct vector *seen, const struct vector *held,
+int node_init(struct node *node, struct heap *heap, const struct node_lent *lent,
               const struct node_options *options);
 // Recovery, before EVENT_START: what the journal holds. NODE_E_FULL.
 int node_restore_member(struct node *node, uint16_t origin, struct span name, struct span address,

@@ -103,8 +103,8 @@ int replica_open(struct replica **out_replica, struct heap *heap,
     struct replica *replica = alloc(heap, options);
     if (!replica)
         return -ENOMEM;
-    int outcome = node_init(&replica->node, heap, &replica->origins, &replica->durable,
-                            &replica->held, &options->node);
+    struct node_lent lent = {&replica->origins, &replica->durable, &replica->held};
+    int outcome = node_init(&replica->node, heap, &lent, &options->node);
     if (outcome) {
         buf_put_text(out_error, "replica, cluster and addresses need names of 1 to 255 bytes");
         close_all(replica);
@@ -262,6 +262,8 @@ static void clear_frame(struct replica *replica)
 {
     buf_clear(&replica->frame);
     buf_clear(&replica->units);
+    replica->units_count = 0;
+    replica->own.bytes = 0;
     buf_shrink(&replica->frame, 4u << 20);
     buf_shrink(&replica->units, 4u << 20);
 }
@@ -274,6 +276,7 @@ static void rest(struct replica *replica)
     clear_frame(replica);
     buf_shrink(&replica->frame, 0);
     buf_shrink(&replica->units, 0);
+    buf_shrink(&replica->effects.bytes, 0);
     journal_rest(replica->journal);
 }
 
@@ -347,9 +350,13 @@ int replica_commit_apply(struct replica *replica, const struct commit_input *inp
     if (replica->stamp < input->wall_ms << 16)
         replica->stamp = input->wall_ms << 16;
     clear_frame(replica);
+    replica->own.after = keyspace_change_newest(replica->keyspace);
     int fault = drain(replica);
     if (!fault && input->requests)
         input->requests(input->ctx, replica);
+    replica->own.upto = keyspace_change_newest(replica->keyspace);
+    replica->own.bytes = replica->units.len;
+    replica->own.units = replica->units_count;
     if (!fault)
         fault = join_all(replica);
     if (!fault)

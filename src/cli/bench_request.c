@@ -48,9 +48,10 @@ static uint32_t *shuffled_keys(uint32_t count, uint32_t keys)
 
 static size_t write_mget(char *to, const uint32_t *order, uint32_t count, uint32_t keys)
 {
-    size_t len = (size_t)sprintf(to, "*%u\r\n$4\r\nMGET\r\n", keys + 1);
+    size_t len = (size_t)snprintf(to, MGET_HEAD_BYTES, "*%u\r\n$4\r\nMGET\r\n", keys + 1);
     for (uint32_t i = 0; i < keys; i++)
-        len += (size_t)sprintf(to + len, "$16\r\n" KEY_FORMAT "\r\n", order[i % count]);
+        len += (size_t)snprintf(to + len, MGET_KEY_BYTES + 1, "$16\r\n" KEY_FORMAT "\r\n",
+                                order[i % count]);
     return len;
 }
 
@@ -82,7 +83,7 @@ bool request_ring_init(struct request_ring *ring, const struct request_options *
         if (is_mget)
             len += write_mget(to, order + first, count - first, options->keys_a_mget);
         else
-            len += (size_t)sprintf(to, formats[options->op], order[at]);
+            len += (size_t)snprintf(to, REQUEST_BYTES, formats[options->op], order[at]);
     }
     ring->offsets[total] = len;
     free(order);

@@ -106,9 +106,9 @@ struct record *keyspace_drain(struct keyspace *keyspace);
 // value that is read from now on. The record stays on the queue; a drain passes over it unless it
 // is marked again.
 bool record_take_mark(struct record *record);
-// Whether that last NULL was true: everything that workers had added, when the drain began, has been
-// drained. False: a worker has taken a place on the queue and not filled it yet; what others added
-// to the same record, or queued behind, waits with it.
+// Whether that last NULL was true: everything that workers had added, when the drain began, has
+// been drained. False: a worker has taken a place on the queue and not filled it yet; what others
+// added to the same record, or queued behind, waits with it.
 bool keyspace_is_drained(const struct keyspace *keyspace);
 bool keyspace_is_clean(const struct keyspace *keyspace); // nothing waits for a drain (a hint)
 // Puts the record on the dirty queue if it is not (for changes that do not come from workers).

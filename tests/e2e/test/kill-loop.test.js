@@ -61,7 +61,7 @@ async function round(dbs, clients, identities, random) {
   for (const client of clients) client.check();
   await Promise.all(struck.map((client) => client.run()));
   const { incarnation } = await victim.info();
-  assert.equal(incarnation, identities.get(victim), "a crash keeps the incarnation");
+  assert.equal(incarnation, identities.get(victim), `a crash keeps the incarnation: ${victim.part}`);
   return deaths;
 }
 

@@ -36,7 +36,7 @@ def wait_until(condition, what):
     while not condition():
         if time.monotonic() > deadline:
             raise RuntimeError(f"after {START_S} s not yet: {what}")
-        time.sleep(0.02)
+        time.sleep(0.002)
 
 
 def call(port, *words):
@@ -60,16 +60,25 @@ class Server:
 
     def __init__(self, name, command, port, folder, core):
         self.name, self.port, self.folder = name, port, folder
+        self.command = ["taskset", "-c", str(core)] + command
         self.log_path = os.path.join(folder, "log")
+        self.launch()
+
+    def launch(self):
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                ["taskset", "-c", str(core)] + command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=folder,
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
             )
         self.pid = self.process.pid  # taskset becomes the command, it does not fork
+
+    def restart(self):
+        """kill -9, then seconds from the start of the process to its first answer."""
+        self.process.kill()
+        self.process.wait()
+        begun = time.monotonic()
+        self.launch()
+        self.wait_ready()
+        return time.monotonic() - begun
 
     def log(self):
         with open(self.log_path, errors="replace") as log:
@@ -82,7 +91,7 @@ class Server:
             if pattern:
                 return re.search(pattern, self.log())
             try:
-                return call(self.port, "PING").startswith("+PONG")
+                return call(self.port, "PING").startswith("+PONG")  # Redis says -LOADING before
             except OSError:
                 return False
 

@@ -82,6 +82,7 @@ void checker_node(struct world *world, unsigned node)
 
 bool checker_is_even(struct world *world)
 {
+    uint64_t digest = 0;
     for (unsigned node = 0; node < world->nodes_count; node++) {
         const struct sim_node *self = &world->node[node], *first = &world->node[0];
         if (!self->replica || !replica_is_serving(self->replica) || self->is_refused ||
@@ -92,6 +93,9 @@ bool checker_is_even(struct world *world)
             if (claimed(self, incarnation) != claimed(first, incarnation))
                 return false;
         }
+        digest = node == 0 ? replica_digest(self->replica) : digest;
+        if (replica_digest(self->replica) != digest)
+            return false;
     }
     return true;
 }
@@ -102,10 +106,18 @@ static void count_records(void *ctx, struct record *record)
     *left += !(record_flags(record) & RECORD_LIVE);
 }
 
-static bool has_former_members(const struct node *brain)
+// Former members keep everything from being stable until their history is closed; and of a closed
+// one whose last copies went with their disks nobody can ever say that it is complete.
+static bool is_held_up(const struct sim_node *self)
 {
+    const struct node *brain = replica_node(self->replica);
     for (uint16_t i = 0; i < brain->members_count; i++) {
         if (brain->members[i].is_former)
+            return true;
+    }
+    for (uint16_t i = 0; i < brain->origins->count; i++) {
+        if (brain->seals[i].is_set &&
+            replica_vector(self->replica)->sequence[i] < brain->seals[i].sequence)
             return true;
     }
     return false;
@@ -116,7 +128,7 @@ bool checker_is_collected(struct world *world)
     for (unsigned node = 0; node < world->nodes_count; node++) {
         struct replica *replica = world->node[node].replica;
         uint64_t left = 0, cursor = 0;
-        if (!replica || has_former_members(replica_node(replica)))
+        if (!replica || is_held_up(&world->node[node]))
             continue;
         do {
             cursor = keyspace_scan(replica_keyspace(replica), cursor, 1000, count_records, &left);
@@ -194,6 +206,12 @@ static void print_node(struct world *world, struct sim_node *self)
         printf(" %d: %llu %llu,", ghost_incarnation(&world->log, &brain->origins->list[i]),
                (unsigned long long)replica_vector(self->replica)->sequence[i],
                (unsigned long long)node_stable(brain)->sequence[i]);
+    printf(" closed:");
+    for (uint16_t i = 0; i < brain->origins->count; i++) {
+        if (brain->seals[i].is_set)
+            printf(" %d at %llu,", ghost_incarnation(&world->log, &brain->origins->list[i]),
+                   (unsigned long long)brain->seals[i].sequence);
+    }
     printf(" %s%s\n", blocker ? "blocked by " : "", blocker ? blocker : "not blocked");
     struct dump dump = {world, self};
     uint64_t cursor = 0;

@@ -94,7 +94,7 @@ static bool restore(struct world *world, enum fault fault)
         return false;
     if (fault == FAULT_WIPE)
         return fault_wipe(world, node);
-    process_crash(world, node, true, false);
+    process_crash(world, node, true, world_chance(world, 500));
     unsigned at = (unsigned)prng_below(&world->prng, self->kept_count);
     struct kept kept = self->kept[at];
     self->kept[at] = self->kept[--self->kept_count];

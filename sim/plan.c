@@ -63,16 +63,18 @@ static void draw_faults(struct plan *plan, struct prng *prng)
 void plan_draw(struct plan *plan, struct prng *prng)
 {
     *plan = (struct plan){.nodes_count = (unsigned)PICK(prng, 2, 2, 3, 3, 4),
-                          .joiners_count = (unsigned)PICK(prng, 0, 0, 1),
+                          .joiners_count = (unsigned)PICK(prng, 0, 0, 1, 1),
+                          .is_join_narrow = prng_below(prng, 2),
+                          .is_cleared = prng_below(prng, 2),
                           .commit_ms = PICK(prng, 1, 10, 10, 100),
                           .delay_ms = PICK(prng, 1, 5, 40),
-                          .slow_per_mille = (unsigned)PICK(prng, 0, 30, 200),
+                          .slow_per_mille = (unsigned)PICK(prng, 0, 30, 200, 500),
                           .lossy_per_mille = (unsigned)PICK(prng, 0, 0, 3, 20),
                           .silence_ms = PICK(prng, 4000, 8000),
                           .round_bytes = PICK(prng, 1, 60, 200, 1 << 20),
                           .scan_step = (unsigned)PICK(prng, 1, 1, 4, 64),
                           .segment_bytes = PICK(prng, 4096, 16384, 65536),
-                          .snapshot_after_bytes = PICK(prng, 2000, 20000, 100000),
+                          .snapshot_after_bytes = PICK(prng, 500, 2000, 20000, 100000),
                           .op_ms = PICK(prng, 2, 10, 50, 200),
                           .fault_ms = PICK(prng, 100, 400, 1500),
                           .reset_per_mille = (unsigned)PICK(prng, 0, 20, 80, 200),
@@ -89,15 +91,17 @@ void plan_draw(struct plan *plan, struct prng *prng)
 
 void plan_print(const struct plan *plan)
 {
-    printf("nodes %u, joiners %u, commit %llu ms, delay %llu ms, slow %u, lossy %u, start-wait %s, "
-           "round %zu B, step %u, segment %llu B, snapshot %llu B, operation %llu ms, fault %llu "
-           "ms, reset %u, set %u, member %u\nfaults:",
-           plan->nodes_count, plan->joiners_count, (unsigned long long)plan->commit_ms,
-           (unsigned long long)plan->delay_ms, plan->slow_per_mille, plan->lossy_per_mille,
-           plan->is_patient ? "forever" : "short", plan->round_bytes, plan->scan_step,
-           (unsigned long long)plan->segment_bytes, (unsigned long long)plan->snapshot_after_bytes,
-           (unsigned long long)plan->op_ms, (unsigned long long)plan->fault_ms,
-           plan->reset_per_mille, plan->set_per_mille, plan->member_per_mille);
+    printf(
+        "nodes %u, joiners %u%s, commit %llu ms, delay %llu ms, slow %u, lossy %u, start-wait %s, "
+        "round %zu B, step %u, segment %llu B, snapshot %llu B, operation %llu ms, fault %llu "
+        "ms, reset %u, set %u, member %u\nfaults:",
+        plan->nodes_count, plan->joiners_count, plan->is_join_narrow ? " narrow" : "",
+        (unsigned long long)plan->commit_ms, (unsigned long long)plan->delay_ms,
+        plan->slow_per_mille, plan->lossy_per_mille, plan->is_patient ? "forever" : "short",
+        plan->round_bytes, plan->scan_step, (unsigned long long)plan->segment_bytes,
+        (unsigned long long)plan->snapshot_after_bytes, (unsigned long long)plan->op_ms,
+        (unsigned long long)plan->fault_ms, plan->reset_per_mille, plan->set_per_mille,
+        plan->member_per_mille);
     for (unsigned fault = 0; fault < FAULTS_COUNT; fault++) {
         if (plan->weight[fault])
             printf(" %s %u", fault_names[fault], plan->weight[fault]);

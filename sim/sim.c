@@ -73,7 +73,7 @@ int sim_run(const struct sim_options *options)
     struct total total = {0};
     uint64_t runs = options->seeds ? options->seeds : 1;
     keyspace_thread_start();
-    for (uint64_t i = 0; i < runs; i++) {
+    for (uint64_t i = 0; i < runs && !(options->is_first_only && total.violations); i++) {
         struct world_options one = {.seed = options->seed + i,
                                     .steps = options->steps ? options->steps : STEPS_DEFAULT,
                                     .is_verbose = options->is_replay};

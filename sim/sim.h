@@ -7,10 +7,11 @@
 #include <stdint.h>
 
 struct sim_options {
-    uint64_t seed;  // of the first run
-    uint64_t seeds; // how many runs, each with the next seed; 0: one
-    uint64_t steps; // scheduler turns of a run before it heals; 0: a default
-    bool is_replay; // a readable trace of what happens, and what the seed drew
+    uint64_t seed;      // of the first run
+    uint64_t seeds;     // how many runs, each with the next seed; 0: one
+    uint64_t steps;     // scheduler turns of a run before it heals; 0: a default
+    bool is_first_only; // no more runs after one that broke a promise
+    bool is_replay;     // a readable trace of what happens, and what the seed drew
 };
 
 // Writes to standard output; the last line is

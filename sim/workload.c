@@ -200,6 +200,8 @@ void workload_requests(void *ctx, struct replica *replica)
     struct sim_node *self = &world->node[requests->node];
     for (unsigned unit = 0; unit < GHOST_COUNTERS; unit++)
         absorbed(world, self, unit); // the drain has run
+    if (world->is_clearing && replica_is_serving(replica))
+        reset(world, requests->node);
     if (world->is_calm || world->is_quiet || !replica_is_serving(replica))
         return;
     if (world_chance(world, 100))
@@ -212,4 +214,15 @@ void workload_requests(void *ctx, struct replica *replica)
         set(world, requests->node);
     if (world_chance(world, 50))
         workload_step(world, requests->node);
+}
+
+bool workload_is_cleared(struct world *world)
+{
+    for (unsigned node = 0; node < world->nodes_count; node++) {
+        for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
+            if (ghost_view(&world->log, &world->node[node].ghost, unit).is_live)
+                return false;
+        }
+    }
+    return true;
 }

@@ -12,6 +12,7 @@
 // Longest back-off, handshakes, silent links and a walk, several times over.
 #define EVEN_MS      60000
 #define COLLECTED_MS 60000
+#define CLEARED_MS   60000
 
 void world_note(struct world *world, unsigned node, const char *format, ...)
 {
@@ -120,7 +121,7 @@ static uint64_t next_due(const struct world *world)
     for (unsigned node = 0; node < WORLD_NODES_MAX; node++)
         due = earlier(due, node_due(&world->node[node]));
     if (world->is_calm)
-        return due;
+        return world->is_clearing ? earlier(due, world->clear_ms) : due;
     if (!world->is_quiet)
         due = earlier(due, world->op_ms);
     return earlier(due, earlier(world->fault_ms, world->phase_ms));
@@ -135,6 +136,12 @@ static void join_world(struct world *world, unsigned node)
     world->nodes_count = node + 1;
     world->counts.joins++;
     world_note(world, node, "is told of the others and joins");
+    if (!world->plan.is_join_narrow || world->is_calm)
+        return;
+    unsigned reached = (unsigned)prng_below(&world->prng, node);
+    for (unsigned other = 0; other < node; other++)
+        world->is_cut[node][other] = world->is_cut[other][node] = other != reached;
+    world_note(world, node, "reaches only %s", world->node[reached].name);
 }
 
 static void turn_node(struct world *world, unsigned node)
@@ -172,6 +179,15 @@ static void turn_clients(struct world *world)
     }
 }
 
+// Somebody commits, with a DEL in it.
+static void turn_clearing(struct world *world)
+{
+    unsigned node = (unsigned)prng_below(&world->prng, world->nodes_count);
+    if (process_is_running(world, node))
+        process_commit(world, node);
+    world->clear_ms = world->now_ms + world_around(world, 20);
+}
+
 static void turn(struct world *world)
 {
     uint64_t due = next_due(world);
@@ -184,6 +200,8 @@ static void turn(struct world *world)
         turn_node(world, node);
     if (!world->is_calm)
         turn_clients(world);
+    else if (world->is_clearing && world->now_ms >= world->clear_ms)
+        turn_clearing(world);
 }
 
 // Runs until `is_done` or the time is up.
@@ -201,6 +219,18 @@ static bool run_until(struct world *world, bool (*is_done)(struct world *world),
     return false;
 }
 
+static bool settle(struct world *world, const char *when)
+{
+    if (!run_until(world, checker_is_even, EVEN_MS))
+        world_violate(world, "not even %d s after %s", EVEN_MS / 1000, when);
+    checker_end(world);
+    if (!run_until(world, checker_is_collected, COLLECTED_MS))
+        world_violate(world, "dead cells are left %d s after the cluster got even",
+                      COLLECTED_MS / 1000);
+    checker_end(world);
+    return !world->violation[0];
+}
+
 static void heal(struct world *world)
 {
     world_note(world, 0, "all faults end");
@@ -209,15 +239,15 @@ static void heal(struct world *world)
         if (world->conn[i].break_ms != WORLD_NEVER)
             net_break(world, i);
     }
-    if (!run_until(world, checker_is_even, EVEN_MS)) {
-        world_violate(world, "not even %d s after all faults ended", EVEN_MS / 1000);
+    if (!settle(world, "all faults ended") || !world->plan.is_cleared)
         return;
-    }
-    checker_end(world);
-    if (!run_until(world, checker_is_collected, COLLECTED_MS))
-        world_violate(world, "dead cells are left %d s after the cluster got even",
-                      COLLECTED_MS / 1000);
-    checker_end(world);
+    world_note(world, 0, "everything is deleted");
+    world->is_clearing = true;
+    world->clear_ms = world->now_ms;
+    if (!run_until(world, workload_is_cleared, CLEARED_MS))
+        world_violate(world, "DEL leaves something for %d s", CLEARED_MS / 1000);
+    world->is_clearing = false;
+    settle(world, "everything was deleted");
 }
 
 bool world_run(struct world *world)

@@ -45,6 +45,8 @@ enum fault {
 // What a seed draws before the run: which faults and how many, which sizes, which workload.
 struct plan {
     unsigned nodes_count, joiners_count; // the last ones join later
+    bool is_join_narrow;                 // a joiner reaches one of the others only, at first
+    bool is_cleared;                     // everything is deleted at the end
     uint64_t commit_ms;                  // longest wait of a change for its commit
     uint64_t delay_ms;
     unsigned slow_per_mille, lossy_per_mille;
@@ -141,8 +143,9 @@ struct world {
     unsigned conns_used;                           // those beyond are free
     bool is_cut[WORLD_NODES_MAX][WORLD_NODES_MAX]; // from, to
     bool is_calm;                                  // healing: no more faults, no more operations
-    bool is_quiet;                                 // a phase without operations
-    uint64_t op_ms, fault_ms, phase_ms;            // next
+    bool is_clearing; // after that: everything is deleted, in the end nothing may be left
+    bool is_quiet;    // a phase without operations
+    uint64_t op_ms, fault_ms, phase_ms, clear_ms; // next
     struct ghost_log log;
     bool is_closed[GHOST_INCARNATIONS]; // its history, at some node at least
     struct world_counts counts;
@@ -200,6 +203,7 @@ struct record *workload_record(struct replica *replica, unsigned unit); // NULL:
 int workload_unit(const struct address *address);                       // -1: none of ours
 void workload_step(struct world *world, unsigned node);
 void workload_requests(void *ctx, struct replica *replica);
+bool workload_is_cleared(struct world *world); // nothing is left to delete, anywhere
 struct workload_requests_ctx {
     struct world *world;
     unsigned node;

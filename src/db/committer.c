@@ -29,6 +29,12 @@ static void want(struct committer *committer, uint64_t due_ms)
         committer->due_ms = due_ms;
 }
 
+// From the first change to the commit that takes it.
+static uint64_t commit_delay(const struct committer *committer)
+{
+    return committer->db->is_strict ? 0 : committer->server.commit_interval_ms;
+}
+
 // ---- running commands
 
 enum progress { BATCH_DONE, BATCH_COMMIT, BATCH_LATER };
@@ -191,6 +197,10 @@ static void commit(struct committer *committer)
     } else {
         want(committer, now_ms(committer) + (db->is_strict ? 0 : 1));
     }
+    // A worker wakes this thread only for the first thing that waits. If that came during this
+    // commit, the waking may be behind us while what followed it is not.
+    if (!keyspace_is_clean(db->keyspace))
+        want(committer, committer->ended_ms + commit_delay(committer));
     run_list(committer, &committer->applied);
     run_list(committer, &committer->parked);
     peers_carry(&db->peers);

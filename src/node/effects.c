@@ -20,7 +20,7 @@ void effects_clear(struct effects *effects)
 {
     effects->count = 0;
     buf_clear(&effects->bytes);
-    buf_shrink(&effects->bytes, 1u << 20);
+    buf_shrink(&effects->bytes, 8u << 20);
 }
 
 static struct effect *append(struct effects *effects)

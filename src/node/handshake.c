@@ -254,7 +254,7 @@ void handshake_committed(struct node *node, uint32_t index, struct effects *effe
     struct link *link = &node->links[index];
     put_welcome(node, index, effects);
     link->state = LINK_RUNNING;
-    membership_tell_all(node);
+    link->wants_members = true;
     link->acked_ms = 0;
     membership_heard(node, (uint16_t)link->member, effects);
 }

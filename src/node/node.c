@@ -81,8 +81,6 @@ static void step_committed(struct node *node, struct effects *effects)
             handshake_committed(node, i, effects);
         if (link->state != LINK_RUNNING)
             continue;
-        if (link->is_dialed)
-            membership_direct(node, link);
         if (link->wants_members)
             membership_send(node, i, effects);
         if (!link->is_dialed)
@@ -187,17 +185,6 @@ static void step_message(struct node *node, const struct event *event, struct ef
     running_message(node, event->link, event, effects);
 }
 
-// Who fed us and does so no longer must be relayed by others.
-static void step_link_down(struct node *node, uint32_t index, struct effects *effects)
-{
-    const struct link *link = &node->links[index];
-    if (!link->is_dialed && link->member >= 0) {
-        membership_tell_all(node);
-        effects_put(effects, EFFECT_COMMIT, 0);
-    }
-    link_free(node, index);
-}
-
 void node_step(struct node *node, const struct event *event, struct effects *effects)
 {
     assert(event->link < NODE_LINKS_MAX);
@@ -215,7 +202,7 @@ void node_step(struct node *node, const struct event *event, struct effects *eff
         handshake_link_up(node, event->link, effects);
         break;
     case EVENT_LINK_DOWN:
-        step_link_down(node, event->link, effects);
+        link_free(node, event->link);
         break;
     case EVENT_MESSAGE:
         step_message(node, event, effects);

@@ -79,7 +79,6 @@ struct link {
     struct vector walk_upto;
     struct vector walk_from;
     uint64_t changes_sent, bytes_sent;
-    uint32_t direct; // out: members (by index) that feed the other end themselves: not relayed
     // out: delivery of all that is held of former members (bits by index), see retirement.c
     uint32_t delivery;        // under way
     uint32_t delivered;       // the other end has it durably
@@ -102,7 +101,6 @@ struct member {
     bool knows_me;   // has said, durably, that we are a member
     bool is_acked;   // `usable` is set
     uint32_t knows;  // members (by index) it has said, durably, to know
-    uint32_t fed_by; // members (by index) that it has running links from, as it said last
     // of a former one: members (by index) that have said, durably, to refuse it; that have said
     // that what they hold of it is here
     uint32_t refused_by, delivered_by;

@@ -145,6 +145,7 @@ int cells_log(struct replica *replica, struct record *record)
         unit_write(unit, &address, &replica->before, &replica->units);
     }
     replica->is_frame_needed = true;
+    replica->units_count++;
     return buf_has_failed(&replica->units) ? -ENOMEM : 0;
 }
 

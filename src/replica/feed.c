@@ -6,6 +6,8 @@
 // began, and the change order goes on from there.
 #include "replica/private.h"
 
+#define FEED_AHEAD 8u // records prefetched
+
 // A mark says: every cell above `vector` changed after `change`. Cells of an unfinished walk from
 // somebody are above V without that, so there is no mark while any is held.
 void feed_mark(struct replica *replica)
@@ -138,12 +140,64 @@ static void walk_part(struct replica *replica, uint32_t index)
     vector_join(&link->sent, &link->walk_upto);
 }
 
+// What the other end has, or will have when the rounds in flight are in. What it wrote itself it
+// has.
+static void known_at(const struct replica *replica, const struct link *link,
+                     struct vector *out_known)
+{
+    *out_known = link->sent;
+    out_known->sequence[replica->node.members[link->member].origin] = UINT64_MAX;
+}
+
+static bool is_to_be_sent(struct record *record, const struct vector *known)
+{
+    uint16_t origin;
+    const struct record_cell *small = record_small(record, &origin);
+    if (small)
+        return origin != ORIGIN_NONE && small->sequence > known->sequence[origin];
+    const struct unit *unit = record_unit(record);
+    for (uint16_t i = 0; i < unit->count; i++) {
+        if (unit->cells[i].sequence > known->sequence[unit->cells[i].origin])
+            return true;
+    }
+    return false;
+}
+
+// A link that is even gets what this replica changed in the last commit as it was journaled.
+// out_change: where the change order goes on.
+static unsigned put_own(const struct replica *replica, const struct link *link, struct buf *out,
+                        uint64_t *out_change)
+{
+    *out_change = keyspace_change_skip(replica->keyspace, link->cursor + 1);
+    if (link->cursor != replica->own.after || replica->own.bytes == 0)
+        return 0;
+    buf_put(out, span_of(replica->units.ptr, replica->own.bytes));
+    *out_change = replica->own.upto + 1;
+    return replica->own.units;
+}
+
+// The units changed since the cursor. False: there is more than a round holds.
+static bool put_changed(struct replica *replica, const struct link *link,
+                        const struct vector *known, unsigned *out_units)
+{
+    struct buf *out = &replica->effects.bytes;
+    size_t limit = out->len + 16 * replica->round_bytes;
+    uint64_t newest = keyspace_change_newest(replica->keyspace), change;
+    *out_units = put_own(replica, link, out, &change);
+    for (; change <= newest && out->len <= limit; change++) {
+        __builtin_prefetch(keyspace_change_at(replica->keyspace, change + FEED_AHEAD));
+        struct record *record = keyspace_change_at(replica->keyspace, change);
+        if (record && is_to_be_sent(record, known))
+            *out_units += put_record(replica, record, &link->sent, out) ? 1 : 0;
+    }
+    return out->len <= limit;
+}
+
 // False: there is more than a round holds, or the order was overrun; nothing is left in the buffer.
-static bool order_round(struct replica *replica, uint32_t index)
+static bool order_round(struct replica *replica, uint32_t index, const struct vector *known)
 {
     struct link *link = &replica->node.links[index];
     struct buf *out = &replica->effects.bytes;
-    uint64_t newest = keyspace_change_newest(replica->keyspace);
     if (link->cursor + 1 < keyspace_change_oldest(replica->keyspace))
         return false;
     size_t mark = effects_open_send(&replica->effects);
@@ -152,20 +206,18 @@ static bool order_round(struct replica *replica, uint32_t index)
                              .from = link->sent,
                              .upto = replica->durable};
     size_t frame = peer_open_feed(out, &head, &replica->origins);
-    unsigned units = 0;
-    for (uint64_t change = keyspace_change_skip(replica->keyspace, link->cursor + 1);
-         change <= newest; change++) {
-        struct record *record = keyspace_change_at(replica->keyspace, change);
-        if (record)
-            units += put_record(replica, record, &link->sent, out) ? 1 : 0;
-        if (out->len - mark > 16 * replica->round_bytes) {
-            out->len = mark;
-            return false;
-        }
+    unsigned units;
+    if (!put_changed(replica, link, known, &units)) {
+        out->len = mark;
+        return false;
+    }
+    link->cursor = keyspace_change_newest(replica->keyspace);
+    if (units == 0 && vector_is_covering(known, &replica->durable)) {
+        out->len = mark; // nothing but what came from there
+        return true;
     }
     peer_close_feed(out, frame);
     sent(replica, index, mark, units);
-    link->cursor = newest;
     vector_join(&link->sent, &replica->durable);
     return true;
 }
@@ -184,9 +236,11 @@ void feed_link(struct replica *replica, uint32_t index)
         walk_part(replica, index);
         return;
     }
+    struct vector known;
+    known_at(replica, link, &known);
     bool is_even = link->cursor == keyspace_change_newest(replica->keyspace) &&
-                   vector_is_covering(&link->sent, &replica->durable);
-    if (!is_even && !order_round(replica, index)) {
+                   vector_is_covering(&known, &replica->durable);
+    if (!is_even && !order_round(replica, index, &known)) {
         begin_walk(replica, link);
         walk_part(replica, index);
     }

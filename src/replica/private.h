@@ -47,7 +47,13 @@ struct replica {
     bool is_drained; // the last drain found the queue's end
     bool is_hidden[LIMIT_ORIGINS];
     struct incarnation spare;
-    struct buf units; // of the commit under way
+    struct buf units; // of the commit under way; after it, of the last one
+    unsigned units_count;
+    struct {                  // the first part of `units`: what this replica changed itself
+        uint64_t after, upto; // change numbers
+        size_t bytes;
+        unsigned units;
+    } own;
     struct buf frame; // its journal frame, when it closes
     struct unit scratch;
     struct staged *staged_first, *staged_last;

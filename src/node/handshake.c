@@ -136,6 +136,7 @@ static enum peer_status admit(struct node *node, uint32_t index, struct effects 
     if (member < 0)
         return PEER_REFUSED_FULL;
     link->member = (int16_t)member;
+    member_met(node, (uint16_t)member, link->boot);
     retirement_supersede(node, (uint16_t)member, effects);
     return PEER_OK;
 }
@@ -225,8 +226,11 @@ static void take_hello(struct node *node, uint32_t index, const struct event *ev
 static void put_welcome(struct node *node, uint32_t index, struct effects *effects)
 {
     struct link *link = &node->links[index];
-    uint16_t origin = node->members[link->member].origin;
-    uint64_t seen = node->seen->sequence[origin], held = node->held->sequence[origin];
+    const struct member *member = &node->members[link->member];
+    uint64_t seen = node->seen->sequence[member->origin];
+    uint64_t held = node->held->sequence[member->origin];
+    if (held < member->own_most)
+        held = member->own_most;
     struct peer_welcome welcome = {.status = PEER_OK,
                                    .cluster = span_text(node->cluster),
                                    .name = name_of(node),

@@ -83,6 +83,19 @@ int member_obtain(struct node *node, const struct incarnation *incarnation, stru
     return index;
 }
 
+void member_met(struct node *node, uint16_t index, uint64_t boot)
+{
+    struct member *member = &node->members[index];
+    if (member->boot == boot)
+        return;
+    member->boot = boot;
+    member->is_acked = member->knows_me = false;
+    member->knows = 0;
+    member->latest = member->usable = (struct vector){0};
+    for (uint16_t i = 0; i < node->members_count; i++)
+        node->members[i].refused_by &= ~((uint32_t)1 << index);
+}
+
 void membership_send(struct node *node, uint32_t index, struct effects *effects)
 {
     struct peer_member list[PEER_MEMBERS_MAX];

@@ -104,6 +104,8 @@ struct member {
     // of a former one: members (by index) that have said, durably, to refuse it; that have said
     // that what they hold of it is here
     uint32_t refused_by, delivered_by;
+    uint64_t boot;     // of the process that said so
+    uint64_t own_most; // the highest sequence of its own that it ever told us of
     struct seal told; // by somebody at whom its history is complete
     uint64_t heard_ms;
     char name[NODE_TEXT_BYTES];

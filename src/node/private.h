@@ -24,6 +24,9 @@ int peer_obtain(struct node *node, struct span address);   // index, -1: full or
 bool link_is_open(const struct link *link);
 
 // membership.c
+// A process of the member proved itself. A new one starts from its disk, which may be older than
+// what the one before had told: that counts no longer.
+void member_met(struct node *node, uint16_t index, uint64_t boot);
 int member_find(const struct node *node, uint16_t origin);
 // Found or made; a new incarnation of a known name makes the older one a former member. -1: full.
 int member_obtain(struct node *node, const struct incarnation *incarnation, struct span name,

@@ -9,6 +9,8 @@ void stability_ack(struct node *node, uint16_t index, const struct vector *vecto
 {
     struct member *member = &node->members[index];
     vector_join(&member->latest, vector);
+    if (member->own_most < vector->sequence[member->origin])
+        member->own_most = vector->sequence[member->origin];
     if (node->seen->sequence[member->origin] >= member->latest.sequence[member->origin]) {
         member->usable = member->latest;
         member->is_acked = true;

@@ -5,6 +5,8 @@
 // never the highest sequence received.
 #include "replica/private.h"
 
+#define JOIN_BATCH 16u
+
 void join_stage(struct replica *replica, uint32_t link, struct span body)
 {
     struct staged *staged = heap_alloc(replica->heap, sizeof *staged + body.len);
@@ -123,27 +125,61 @@ static int join_present(struct replica *replica, const struct address *address,
     return cells_settle(replica, record, before, op_of(address, changed));
 }
 
+struct arrival {
+    struct address address;
+    struct unit unit;
+    uint64_t hash;
+};
+
+static int join_one(struct replica *replica, struct arrival *arrival, const struct vector *seen)
+{
+    drop_beyond_seals(replica, &arrival->unit);
+    raise_held(replica, &arrival->unit);
+    replica->counts.units_joined++;
+    struct record *record = keyspace_find(replica->keyspace, &arrival->address, arrival->hash);
+    return record ? join_present(replica, &arrival->address, record, &arrival->unit, seen)
+                  : join_absent(replica, &arrival->address, &arrival->unit, seen);
+}
+
+// Reads up to JOIN_BATCH units. out_outcome: of what came after them.
+static unsigned read_batch(struct replica *replica, struct reader *reader,
+                           const struct origin_map *map, struct arrival *batch, int *out_outcome)
+{
+    unsigned count = 0;
+    *out_outcome = 0;
+    while (count < JOIN_BATCH && reader_left(reader)) {
+        struct arrival *arrival = &batch[count];
+        *out_outcome = unit_read(reader, map, &arrival->address, &arrival->unit);
+        if (*out_outcome)
+            break;
+        arrival->hash = keyspace_hash(replica->keyspace, &arrival->address);
+        keyspace_prefetch(replica->keyspace, arrival->hash);
+        count++;
+    }
+    for (unsigned i = 0; i < count; i++)
+        keyspace_prefetch_record(replica->keyspace, batch[i].hash);
+    return count;
+}
+
+// In batches, so that the records are on their way into the cache when they are joined.
 int join_units(struct replica *replica, struct span units, const struct origin_map *map,
                const struct vector *seen)
 {
     struct reader reader = reader_of(units);
-    struct unit arriving;
-    unit_init(&arriving, replica->heap);
+    struct arrival batch[JOIN_BATCH];
+    for (unsigned i = 0; i < JOIN_BATCH; i++)
+        unit_init(&batch[i].unit, replica->heap);
     int outcome = 0;
     while (!outcome && reader_left(&reader)) {
-        struct address address;
-        outcome = unit_read(&reader, map, &address, &arriving);
-        if (outcome)
-            break;
-        drop_beyond_seals(replica, &arriving);
-        raise_held(replica, &arriving);
-        uint64_t hash = keyspace_hash(replica->keyspace, &address);
-        struct record *record = keyspace_find(replica->keyspace, &address, hash);
-        outcome = record ? join_present(replica, &address, record, &arriving, seen)
-                         : join_absent(replica, &address, &arriving, seen);
-        replica->counts.units_joined++;
+        int rest;
+        unsigned count = read_batch(replica, &reader, map, batch, &rest);
+        for (unsigned i = 0; i < count && !outcome; i++)
+            outcome = join_one(replica, &batch[i], seen);
+        if (!outcome)
+            outcome = rest;
     }
-    unit_deinit(&arriving);
+    for (unsigned i = 0; i < JOIN_BATCH; i++)
+        unit_deinit(&batch[i].unit);
     return outcome;
 }
 

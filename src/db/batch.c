@@ -76,6 +76,7 @@ int batch_send(struct client *client, const struct request *requests, uint32_t c
         return -ENOMEM;
     *batch = (struct batch){.post = {.run = arrive},
                             .client = client,
+                            .client_id = client->session.id,
                             .worker = worker,
                             .protocol = client->session.protocol,
                             .count = count,
@@ -87,6 +88,31 @@ int batch_send(struct client *client, const struct request *requests, uint32_t c
     tally_add(&worker->tallies, TALLY_COMMANDS, count);
     loop_post(db->loop, &batch->post);
     return 0;
+}
+
+struct cancel {
+    struct loop_post post; // first
+    struct db *db;
+    uint64_t client_id;
+};
+
+static void arrive_cancel(struct loop_post *post)
+{
+    struct cancel *cancel = (struct cancel *)post;
+    struct db *db = cancel->db;
+    committer_cancel(&db->committer, cancel->client_id);
+    heap_free(db->heap, cancel, sizeof *cancel);
+}
+
+void batch_cancel(const struct client *client)
+{
+    struct db *db = client->worker->db;
+    struct cancel *cancel = heap_alloc(db->heap, sizeof *cancel);
+    if (!cancel)
+        return; // then it is waited for
+    *cancel =
+        (struct cancel){.post = {.run = arrive_cancel}, .db = db, .client_id = client->session.id};
+    loop_post(db->loop, &cancel->post);
 }
 
 static void come_home(struct loop_post *post)

@@ -58,10 +58,12 @@ static void on_closed(struct stream *stream, int fault)
     struct client *client = client_of(stream);
     (void)fault; // a connection's end is the client's affair
     worker_forget(client->worker, client);
-    if (client->is_away)
-        client->is_gone = true;
-    else
+    if (!client->is_away) {
         client_free(client);
+        return;
+    }
+    client->is_gone = true;
+    batch_cancel(client);
 }
 
 static const struct stream_ops client_ops = {

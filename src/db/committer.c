@@ -67,13 +67,22 @@ static enum progress run_batch(struct committer *committer, struct batch *batch)
             facts_collect(db, &committer->server);
         int outcome = posted->command->apply(&call);
         posted->later = call.later;
-        if (outcome == COMMAND_E_LATER) {
+        if (outcome != COMMAND_E_LATER)
+            continue;
+        if (committer->parked_count < LIMIT_CLIENTS) {
             progress = BATCH_LATER;
             break;
         }
+        reply_error(&reply, REPLY_ERROR_BUSY);
     }
     batch->errors += reply.errors_count;
     return progress;
+}
+
+static void park(struct committer *committer, struct batch *batch)
+{
+    batch_list_put(&committer->parked, batch);
+    committer->parked_count++;
 }
 
 // Where a batch goes after it ran.
@@ -82,7 +91,7 @@ static void pass_on(struct committer *committer, struct batch *batch, enum progr
     bool is_waiting_for_disk =
         committer->is_committing && (committer->db->is_strict || batch->is_durable);
     if (progress == BATCH_LATER)
-        batch_list_put(&committer->parked, batch);
+        park(committer, batch);
     else if (committer->is_committing && (progress == BATCH_COMMIT || is_waiting_for_disk))
         batch_list_put(&committer->applied, batch);
     else if (progress == BATCH_COMMIT)
@@ -101,6 +110,13 @@ static void run_list(struct committer *committer, struct batch_list *list)
         next = batch->next;
         pass_on(committer, batch, run_batch(committer, batch));
     }
+}
+
+// Whatever is parked is looked at again.
+static void run_parked(struct committer *committer)
+{
+    committer->parked_count = 0;
+    run_list(committer, &committer->parked);
 }
 
 static void run_requests(void *ctx, struct replica *replica)
@@ -124,6 +140,7 @@ static void run_without_journal(struct committer *committer)
     fail_list(committer, &committer->due);
     fail_list(committer, &committer->applied);
     fail_list(committer, &committer->parked);
+    committer->parked_count = 0;
 }
 
 // ---- the commit
@@ -202,7 +219,7 @@ static void commit(struct committer *committer)
     if (!keyspace_is_clean(db->keyspace))
         want(committer, committer->ended_ms + commit_delay(committer));
     run_list(committer, &committer->applied);
-    run_list(committer, &committer->parked);
+    run_parked(committer);
     peers_carry(&db->peers);
     events_offer(db->events);
     if (db->state == DB_STARTING && replica_is_serving(committer->replica))
@@ -254,6 +271,21 @@ void committer_kicked(struct worker *worker)
     want(committer, now_ms(committer) + (db->is_strict ? 0 : committer->server.commit_interval_ms));
 }
 
+void committer_cancel(struct committer *committer, uint64_t client_id)
+{
+    struct batch_list mine = committer->parked;
+    batch_list_init(&committer->parked);
+    for (struct batch *batch = mine.first, *next; batch; batch = next) {
+        next = batch->next;
+        if (batch->client_id != client_id) {
+            batch_list_put(&committer->parked, batch);
+            continue;
+        }
+        committer->parked_count--;
+        batch_release(batch);
+    }
+}
+
 void committer_event(struct committer *committer, const struct event *event)
 {
     if (committer->server.has_failed)
@@ -273,7 +305,7 @@ static void on_tick(struct loop_timer *timer)
     struct event tick = {.type = EVENT_TICK, .now_ms = now_ms(committer)};
     loop_timer_set(committer->loop, timer, now_ms(committer) + TICK_MS);
     committer_event(committer, &tick);
-    run_list(committer, &committer->parked);
+    run_parked(committer);
 }
 
 void committer_hurry(struct committer *committer)

@@ -78,6 +78,7 @@ void db_worker_stopped(struct db *db)
 {
     if (--db->workers_draining)
         return;
+    events_stop(db->events); // first: what it has published is delivered, and freed, by the workers
     stop_threads(db);
     db->state = DB_ENDING;
 }

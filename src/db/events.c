@@ -13,9 +13,11 @@
 #include "os/clock.h"
 #include "os/usage.h"
 
-#define BATCH_CHANGES  512
+#define BATCH_CHANGES  4096
+#define CHANGES_A_LOOK 16 // at the thread's clock
 #define CPU_SHARE      10 // one tenth
 #define CREDIT_NS_MAX  20000000
+#define KEYS_KEPT_MAX  (1u << 20)
 #define HOOK_BYTES_MAX (1u << 20)
 #define LOG_LINES_MAX  10 // a second
 
@@ -35,7 +37,7 @@ struct events {
 
     // the batch; of the thread that has it
     struct loop_post post;
-    unsigned count;
+    unsigned count, at;
     struct change change[BATCH_CHANGES];
     struct buf keys;
 
@@ -145,12 +147,7 @@ static void go_home(struct events *events)
     loop_post(events->db->loop, &events->post);
 }
 
-static void on_credit(struct loop_timer *timer)
-{
-    go_home((struct events *)((char *)timer - offsetof(struct events, timer)));
-}
-
-// Takes what the batch cost from the credit; how long to wait until there is some again.
+// Takes what was used from the credit; how long to wait until there is some again.
 static uint64_t settle(struct events *events, uint64_t used_ns)
 {
     uint64_t now_ns = clock_monotonic_ns();
@@ -162,20 +159,36 @@ static uint64_t settle(struct events *events, uint64_t used_ns)
     return events->credit_ns < 0 ? (uint64_t)-events->credit_ns * CPU_SHARE / 1000000 + 1 : 0;
 }
 
-static void on_batch(struct loop_post *post)
+// Goes on with the batch, a few changes between two looks at the clock, until it or the credit
+// ends.
+static void go_on(struct events *events)
 {
-    struct events *events = (struct events *)((char *)post - offsetof(struct events, post));
+    uint64_t time_ms = clock_wall_ms(), wait_ms = 0;
     uint64_t begun_ns = usage_of_thread_ns();
-    uint64_t time_ms = clock_wall_ms();
-    for (unsigned i = 0; i < events->count; i++) {
-        if (is_heard(events, events->change[i].key))
-            run_hook(events, &events->change[i], time_ms);
+    while (events->at < events->count && wait_ms == 0) {
+        for (unsigned i = 0; i < CHANGES_A_LOOK && events->at < events->count; i++) {
+            const struct change *change = &events->change[events->at++];
+            if (is_heard(events, change->key))
+                run_hook(events, change, time_ms);
+        }
+        uint64_t now_ns = usage_of_thread_ns();
+        wait_ms = settle(events, now_ns - begun_ns);
+        begun_ns = now_ns;
     }
-    uint64_t wait_ms = settle(events, usage_of_thread_ns() - begun_ns);
     if (wait_ms)
         loop_timer_set(events->loop, &events->timer, clock_monotonic_ms() + wait_ms);
     else
         go_home(events);
+}
+
+static void on_credit(struct loop_timer *timer)
+{
+    go_on((struct events *)((char *)timer - offsetof(struct events, timer)));
+}
+
+static void on_batch(struct loop_post *post)
+{
+    go_on((struct events *)((char *)post - offsetof(struct events, post)));
 }
 
 static void *run(void *ctx)
@@ -203,6 +216,7 @@ static void on_home(struct loop_post *post)
 static bool copy_keys(struct events *events)
 {
     buf_clear(&events->keys);
+    buf_shrink(&events->keys, KEYS_KEPT_MAX);
     for (unsigned i = 0; i < events->count; i++)
         buf_put(&events->keys, events->change[i].key);
     if (buf_has_failed(&events->keys))
@@ -240,6 +254,7 @@ void events_offer(struct events *events)
         return;
     }
     events->seen += events->count;
+    events->at = 0;
     events->is_out = true;
     events->post.run = on_batch;
     loop_post(events->loop, &events->post);

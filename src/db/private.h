@@ -128,6 +128,7 @@ struct batch {
     struct loop_post post; // first
     struct batch *next;    // in one of the committer's lists
     struct client *client;
+    uint64_t client_id;
     struct worker *worker;
     struct buf reply;
     uint8_t protocol;
@@ -141,6 +142,8 @@ struct batch {
 
 // Takes the requests (spans are copied) to the replica thread. 0 or -ENOMEM.
 int batch_send(struct client *client, const struct request *requests, uint32_t count);
+// The client is gone: what it waits for need not be waited for.
+void batch_cancel(const struct client *client);
 
 struct batch_list {
     struct batch *first, **last;
@@ -165,6 +168,7 @@ struct committer {
     struct batch_list due;     // next command needs a commit
     struct batch_list applied; // run in the commit under way; answers wait for the disk
     struct batch_list parked;  // next command waits for something (COMMAND_E_LATER)
+    size_t parked_count;
     bool is_committing;
 };
 
@@ -173,6 +177,7 @@ void committer_start(struct committer *committer);
 void committer_take(struct batch *batch); // a batch has arrived
 void committer_turn(struct committer *committer);
 void committer_kicked(struct worker *worker);
+void committer_cancel(struct committer *committer, uint64_t client_id);
 void committer_event(struct committer *committer, const struct event *event);
 void committer_fail(struct committer *committer, int fault); // for good
 void committer_hurry(struct committer *committer);           // a commit now

@@ -122,6 +122,7 @@ static void come_home(struct loop_post *post)
     struct heap *heap = batch->worker->db->heap;
     if (batch->errors)
         tally_add(&batch->worker->tallies, TALLY_ERRORS, batch->errors);
+    tally_add(&batch->worker->tallies, TALLY_OUTPUT, batch->reply.len);
     if (buf_has_failed(&batch->reply) && !client->is_gone)
         client_fail(client, -ENOMEM);
     else

@@ -22,7 +22,7 @@ struct message {
 struct delivery {
     struct worker *worker;
     struct span pattern, channel, payload;
-    uint64_t delivered;
+    uint64_t delivered, bytes;
 };
 
 static struct span encoded(struct delivery *delivery, uint8_t protocol)
@@ -50,6 +50,7 @@ static void deliver_to(struct delivery *delivery, const struct topic *topic)
             continue; // at most once: out of memory is one of the ways to lose a message
         stream_send(&client->stream, bytes);
         delivery->delivered++;
+        delivery->bytes += bytes.len;
     }
 }
 
@@ -73,6 +74,7 @@ static void deliver_here(struct worker *worker, struct span channel, struct span
         buf_shrink(&worker->encoded[i], ENCODED_KEPT_MAX);
     }
     tally_add(&worker->tallies, TALLY_DELIVERED, delivery.delivered);
+    tally_add(&worker->tallies, TALLY_OUTPUT, delivery.bytes);
 }
 
 // ---- from thread to thread

@@ -114,6 +114,7 @@ static void send_away(struct block *block, unsigned i, bool is_failed)
 struct run {
     struct call call;
     struct reply reply;
+    size_t begun;   // bytes in its buffer before
     bool is_failed; // the journal
 };
 
@@ -121,7 +122,7 @@ static void begin_run(struct run *run, const struct block *block, struct buf *ou
 {
     struct worker *worker = block->worker;
     struct client *client = block->client;
-    *run = (struct run){.reply = reply_to(out, client->session.protocol)};
+    *run = (struct run){.reply = reply_to(out, client->session.protocol), .begun = out->len};
     run->call = (struct call){.reply = &run->reply,
                               .keyspace = worker->db->keyspace,
                               .identity = &worker->db->identity,
@@ -185,6 +186,7 @@ static void end_run(struct block *block, const struct run *run, uint32_t answers
     struct worker *worker = block->worker;
     struct db *db = worker->db;
     tally_add(&worker->tallies, TALLY_COMMANDS, answers);
+    tally_add(&worker->tallies, TALLY_OUTPUT, run->reply.out->len - run->begun);
     if (run->reply.errors_count)
         tally_add(&worker->tallies, TALLY_ERRORS, run->reply.errors_count);
     client->session.commands_count += answers;

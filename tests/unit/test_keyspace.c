@@ -133,6 +133,33 @@ static void adds_are_refused_by_type_and_near_limits(void **state)
     close_all(&fixture);
 }
 
+// The replica thread is woken once until it has looked; a drain in parts looks only at its start.
+static void an_add_during_a_drain_in_parts_leaves_it_unclean(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct keyspace *keyspace = open_keyspace(&fixture, 4);
+    struct address one = {.kind = UNIT_KEY, .key = span_text("1")};
+    struct address two = {.kind = UNIT_KEY, .key = span_text("2")};
+    struct record *first = obtain(keyspace, &one, CELL_COUNTER);
+    struct record *second = obtain(keyspace, &two, CELL_COUNTER);
+    int64_t value;
+    bool is_first;
+    add(keyspace, first, 1);
+    assert_ptr_equal(keyspace_drain(keyspace), first); // and no further in this commit
+    assert_int_equal(keyspace_add(keyspace, second, 1, &value, &is_first), 0);
+    assert_true(is_first); // this waking may be spent on the rest of the drain
+    assert_ptr_equal(keyspace_drain(keyspace), second);
+    assert_null(keyspace_drain(keyspace));
+    assert_int_equal(keyspace_add(keyspace, first, 1, &value, &is_first), 0);
+    assert_false(is_first);
+    assert_false(keyspace_is_clean(keyspace)); // so the committer asks
+    assert_ptr_equal(keyspace_drain(keyspace), first);
+    assert_null(keyspace_drain(keyspace));
+    assert_true(keyspace_is_clean(keyspace));
+    close_all(&fixture);
+}
+
 // A producer between its two steps: what is queued behind it, and what others added to its record
 // and did not queue, waits; the drain says so.
 static void a_drain_that_is_not_at_the_end_says_so(void **state)
@@ -401,6 +428,7 @@ int main(void)
         cmocka_unit_test(records_are_found_while_shards_grow),
         cmocka_unit_test(a_dirty_record_is_drained_once_and_again_after_another_add),
         cmocka_unit_test(adds_are_refused_by_type_and_near_limits),
+        cmocka_unit_test(an_add_during_a_drain_in_parts_leaves_it_unclean),
         cmocka_unit_test(a_drain_that_is_not_at_the_end_says_so),
         cmocka_unit_test(a_scan_sees_each_record_once_whatever_grows),
         cmocka_unit_test(removal_needs_a_clean_dead_record_with_the_expected_value),

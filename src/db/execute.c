@@ -186,7 +186,8 @@ static void end_run(struct block *block, const struct run *run, uint32_t answers
     struct worker *worker = block->worker;
     struct db *db = worker->db;
     tally_add(&worker->tallies, TALLY_COMMANDS, answers);
-    tally_add(&worker->tallies, TALLY_OUTPUT, run->reply.out->len - run->begun);
+    size_t end = run->reply.out->len; // before its beginning if the stream has given up meanwhile
+    tally_add(&worker->tallies, TALLY_OUTPUT, end > run->begun ? end - run->begun : 0);
     if (run->reply.errors_count)
         tally_add(&worker->tallies, TALLY_ERRORS, run->reply.errors_count);
     client->session.commands_count += answers;

@@ -436,10 +436,12 @@ static void learn_units(struct world *world, unsigned node, const struct message
 // what it had collected by then and could not send.
 static void learn_all(struct world *world, unsigned node, const struct ghost *sender)
 {
+    struct sim_node *self = &world->node[node];
     for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
         for (uint8_t i = 0; i < world->log.incarnations_count; i++) {
-            if (sender->mark[unit][i].seen <= end_of(world, node, i))
-                ghost_learn(&world->node[node].ghost, sender, unit, i);
+            // Nobody tells a node what it wrote itself, not even when it asks how far that goes.
+            if (i != self->incarnation && sender->mark[unit][i].seen <= end_of(world, node, i))
+                ghost_learn(&self->ghost, sender, unit, i);
         }
     }
 }

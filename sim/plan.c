@@ -83,10 +83,14 @@ void plan_draw(struct plan *plan, struct prng *prng)
     plan->is_patient = prng_below(prng, 2);
     plan->start_wait_ms = plan->is_patient ? WORLD_NEVER / 4 : PICK(prng, 500, 2000);
     draw_faults(plan, prng);
-    // A directory older than what the cluster has collected cannot learn of it any more: a known
-    // gap. So where older disks come back nothing is reset.
-    if (plan->weight[FAULT_RESTORE])
+    // A directory older than what the cluster has collected, or closed with what was left of it,
+    // cannot learn of that any more: a known gap. So where older disks come back nothing is reset,
+    // and nothing is lost for good.
+    if (plan->weight[FAULT_RESTORE]) {
         plan->reset_per_mille = plan->set_per_mille = 0;
+        plan->weights_sum -= plan->weight[FAULT_WIPE];
+        plan->weight[FAULT_WIPE] = 0;
+    }
 }
 
 void plan_print(const struct plan *plan)

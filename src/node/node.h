@@ -106,7 +106,7 @@ struct member {
     uint32_t refused_by, delivered_by;
     uint64_t boot;     // of the process that said so
     uint64_t own_most; // the highest sequence of its own that it ever told us of
-    struct seal told; // by somebody at whom its history is complete
+    struct seal told;  // by somebody at whom its history is complete
     uint64_t heard_ms;
     char name[NODE_TEXT_BYTES];
     char address[NODE_TEXT_BYTES];

@@ -400,23 +400,30 @@ static uint64_t end_of(const struct world *world, unsigned node, uint8_t incarna
     return is_closed ? brain->seals[origin].sequence : UINT64_MAX;
 }
 
-static void learn_cell(struct world *world, unsigned node, const struct message *message,
-                       unsigned unit, const struct cell *cell, const struct origins *origins)
+struct lesson { // a round that `node` joined, read with `origins`
+    struct world *world;
+    unsigned node;
+    const struct message *message;
+    struct origins origins;
+};
+
+static void learn_cell(struct lesson *lesson, unsigned unit, const struct cell *cell)
 {
-    struct ghost *self = &world->node[node].ghost;
-    uint8_t own = ghost_incarnation(&world->log, &origins->list[cell->origin]);
-    if (cell->sequence > end_of(world, node, own))
+    struct world *world = lesson->world;
+    struct ghost *self = &world->node[lesson->node].ghost;
+    const struct incarnation *incarnations = lesson->origins.list;
+    uint8_t own = ghost_incarnation(&world->log, &incarnations[cell->origin]);
+    if (cell->sequence > end_of(world, lesson->node, own))
         return;
-    ghost_learn(self, message->ghost, unit, own);
+    ghost_learn(self, lesson->message->ghost, unit, own);
     for (uint32_t i = 0; i < cell->cuts_count; i++) {
         const struct cut *cut = &cell->cuts[i];
-        uint8_t other = ghost_incarnation(&world->log, &origins->list[cut->origin]);
+        uint8_t other = ghost_incarnation(&world->log, &incarnations[cut->origin]);
         ghost_cut(self, unit, other, cut->write > cut->base ? cut->write : cut->base);
     }
 }
 
-static void learn_units(struct world *world, unsigned node, const struct message *message,
-                        const struct peer_feed *feed, const struct origins *origins)
+static void learn_units(struct lesson *lesson, const struct peer_feed *feed)
 {
     struct reader reader = reader_of(feed->units);
     struct address address;
@@ -427,7 +434,7 @@ static void learn_units(struct world *world, unsigned node, const struct message
     while (reader_left(&reader) && unit_read(&reader, &feed->dictionary, &address, &unit) == 0) {
         int index = workload_unit(&address);
         for (uint16_t i = 0; index >= 0 && i < unit.count; i++)
-            learn_cell(world, node, message, (unsigned)index, &unit.cells[i], origins);
+            learn_cell(lesson, (unsigned)index, &unit.cells[i]);
     }
     unit_deinit(&unit);
 }
@@ -448,11 +455,11 @@ static void learn_all(struct world *world, unsigned node, const struct ghost *se
 
 static void learn(struct world *world, unsigned node, const struct message *message)
 {
-    struct origins origins = *replica_origins(world->node[node].replica);
+    struct lesson lesson = {world, node, message, *replica_origins(world->node[node].replica)};
     struct peer_feed feed;
     struct span body = span_of(message->bytes + PEER_HEAD_BYTES, message->len - PEER_HEAD_BYTES);
-    if (peer_parse_feed(body, &origins, &feed) == 0)
-        learn_units(world, node, message, &feed, &origins);
+    if (peer_parse_feed(body, &lesson.origins, &feed) == 0)
+        learn_units(&lesson, &feed);
     if (message->upto)
         learn_all(world, node, message->upto);
 }

@@ -358,9 +358,9 @@ static void print_row(const struct option *option, FILE *out)
 
 void options_print_help(const struct command *command, FILE *out)
 {
-    const char *arguments = command->arguments ? command->arguments : "";
-    fprintf(out, "usage: quipu %s [options] %s\n\n%s\n\n", command->name, arguments,
-            command->summary);
+    const char *arguments = command->arguments;
+    fprintf(out, "usage: quipu %s [options]%s%s\n\n%s\n\n", command->name, arguments ? " " : "",
+            arguments ? arguments : "", command->summary);
     for (size_t i = 0; command->options[i].name; i++)
         print_row(&command->options[i], out);
     if (command->notes)
@@ -368,7 +368,7 @@ void options_print_help(const struct command *command, FILE *out)
     if (find_row(command, "config", strlen("config")) >= 0)
         fprintf(out, "\nEach option also from the environment (QUIPU_NAME, dashes as underscores) "
                      "and\nfrom the file of --config; the line wins over the environment, that "
-                     "over the file.\n");
+                     "over the file.\nTimes are milliseconds, or 500ms, 2s, 5m, 1h.\n");
 }
 
 // ---- getters

@@ -68,7 +68,7 @@ $(B)/obj/llhttp/%.o: /usr/share/llhttp/%.c | $(B)/.libraries
 	$(QUIET)$(CC) -O2 -g $(filter -fsanitize%,$(CFLAGS_$(MODE))) -I/usr/share/include/llhttp -w -c -o $@ $<
 
 # A source that embeds web/ (by .incbin, which the compiler does not report) is stale when web/ is.
-$(call obj,$(shell grep -ls incbin $(ROOM_SOURCES))): $(wildcard web/*)
+$(call obj,$(shell grep -ls incbin /dev/null $(ROOM_SOURCES))): $(wildcard web/*)
 
 # Says which Debian packages are missing, by name, before the compiler stumbles over them.
 $(B)/.libraries: tools/setup

@@ -353,8 +353,8 @@ int db_run(const struct db_options *options)
                       .farewell = {.on_due = on_farewell}};
     if (db->workers_count > DB_THREADS_MAX)
         db->workers_count = DB_THREADS_MAX;
-    keyspace_thread_start();
     db->status = open_all(db) ? 1 : 0;
+    keyspace_thread_start(); // not before: recovery reclaims as it goes, and waits for nobody
     if (db->status == 0) {
         committer_start(&db->committer);
         int fault = loop_run(db->loop);

@@ -126,6 +126,8 @@ static void settle_parent(struct replica *replica, struct record *child, int64_t
 
 int cells_log(struct replica *replica, struct record *record)
 {
+    if (replica->is_recovering)
+        return 0; // it comes from the journal
     uint16_t origin;
     struct address address = record_address(record);
     const struct record_cell *small = record_small(record, &origin);

@@ -130,5 +130,6 @@ int frame_recover(void *ctx, struct span frame)
         return REPLICA_E_FRAME;
     static const struct vector nothing_seen;
     outcome = join_units(replica, span_of(reader.at, reader_left(&reader)), &map, &nothing_seen);
+    keyspace_reclaim(replica->keyspace); // what shards outgrew serves the records that follow
     return outcome > 0 ? REPLICA_E_FRAME : outcome; // apart from what the journal itself says
 }

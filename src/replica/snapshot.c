@@ -36,6 +36,23 @@ static int finish(struct replica *replica)
     return fault;
 }
 
+struct part { // of the walk, in one commit
+    size_t bytes;
+    unsigned records;
+};
+
+// However much commits log, the walk gets on twice as fast: the log to recover is then never more
+// than the threshold and half a snapshot.
+static struct part part_after(const struct replica *replica)
+{
+    struct part part = {.bytes = replica->round_bytes, .records = 128 * replica->scan_step};
+    if (part.bytes < 2 * replica->units.len)
+        part.bytes = 2 * replica->units.len;
+    if (part.records < 2 * replica->units_count)
+        part.records = 2 * replica->units_count;
+    return part;
+}
+
 int snapshot_step(struct replica *replica)
 {
     struct buf *frame = &replica->snapshot_frame;
@@ -49,11 +66,12 @@ int snapshot_step(struct replica *replica)
     // Its dictionary must have every origin of the units that follow: not before they are written.
     frame_open(replica, frame, replica->snapshot_cursor == 0);
     unsigned step = replica->scan_step, scanned = 0;
+    struct part part = part_after(replica);
     do {
         replica->snapshot_cursor = keyspace_scan(replica->keyspace, replica->snapshot_cursor, step,
                                                  snapshot_visit, replica);
         scanned += step;
-    } while (replica->snapshot_cursor && frame->len < replica->round_bytes && scanned < 128 * step);
+    } while (replica->snapshot_cursor && frame->len < part.bytes && scanned < part.records);
     if (buf_has_failed(frame)) {
         // Out of memory: the log is complete without this snapshot; try again later.
         journal_snapshot_abort(replica->journal);

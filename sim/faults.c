@@ -61,7 +61,7 @@ static void replace_disk(struct world *world, unsigned node, struct disk *disk,
 }
 
 // What no disk holds any more need not survive, though it may: a message of it can be under way.
-static void mark_optional(struct world *world)
+void fault_mark_optional(struct world *world)
 {
     for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
         struct ghost_unit *list = &world->log.unit[unit];
@@ -81,7 +81,7 @@ bool fault_wipe(struct world *world, unsigned node)
     static const struct ghost nothing;
     process_crash(world, node, false, false);
     replace_disk(world, node, sim_disk_new(prng_next(&world->prng)), &nothing);
-    mark_optional(world);
+    fault_mark_optional(world);
     world_note(world, node, "finds an empty disk");
     return true;
 }
@@ -100,7 +100,7 @@ static bool restore(struct world *world, enum fault fault)
     self->kept[at] = self->kept[--self->kept_count];
     sim_disk_crash(kept.disk, &world->prng);
     replace_disk(world, node, kept.disk, &kept.ghost);
-    mark_optional(world);
+    fault_mark_optional(world);
     world_note(world, node, "finds an older disk");
     return true;
 }

@@ -103,7 +103,7 @@ static struct replica_options options_of(struct world *world, struct sim_node *s
             peers[count++] = span_text(world->node[i].address);
     }
     struct replica_options options = {.disk = self->disk,
-                                      .node = {.cluster = span_text("sim"),
+                                      .node = {.cluster = span_text(self->cluster),
                                                .name = span_text(self->name),
                                                .address = span_text(self->address),
                                                .peers = peers,
@@ -294,7 +294,10 @@ void process_tick(struct world *world, unsigned node)
     if (!self->is_refused)
         return;
     process_crash(world, node, false, false);
-    if (self->refusals > 3) { // it is not a matter of time: the operator gives the directory up
+    if (world->options.plan)
+        self->restart_ms = WORLD_NEVER; // the script decides
+    else if (self->refusals >
+             3) { // it is not a matter of time: the operator gives the directory up
         self->refusals = 0;
         fault_wipe(world, node);
     }
@@ -352,7 +355,7 @@ void process_commit(struct world *world, unsigned node)
         process_crash(world, node, world_chance(world, 700), false); // between apply and sync
         return;
     }
-    if (!fault && !world->is_calm && world_chance(world, 100))
+    if (!fault && !world->is_calm && !world->options.plan && world_chance(world, 100))
         workload_step(world, node); // a worker adds while the commit is under way
     if (!fault)
         fault = replica_commit_sync(self->replica);

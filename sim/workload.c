@@ -37,13 +37,11 @@ struct record *workload_record(struct replica *replica, unsigned unit)
     return keyspace_find(keyspace, &address, keyspace_hash(keyspace, &address));
 }
 
-static void add(struct world *world, unsigned node)
+void workload_add(struct world *world, unsigned node, unsigned unit, int64_t amount)
 {
-    static const int amounts[] = {1, 2, 3, -1, 5};
     struct sim_node *self = &world->node[node];
     struct keyspace *keyspace = replica_keyspace(self->replica);
-    unsigned unit = (unsigned)prng_below(&world->prng, GHOST_COUNTERS);
-    int64_t amount = amounts[prng_below(&world->prng, 5)], value;
+    int64_t value;
     struct address address = workload_address(unit);
     uint64_t hash = keyspace_hash(keyspace, &address);
     bool is_first;
@@ -70,10 +68,12 @@ static void add(struct world *world, unsigned node)
 
 void workload_step(struct world *world, unsigned node)
 {
+    static const int amounts[] = {1, 2, 3, -1, 5};
     struct sim_node *self = &world->node[node];
     if (!replica_is_serving(self->replica))
         return;
-    add(world, node);
+    unsigned unit = (unsigned)prng_below(&world->prng, GHOST_COUNTERS);
+    workload_add(world, node, unit, amounts[prng_below(&world->prng, 5)]);
     if (self->commit_ms == WORLD_NEVER)
         self->commit_ms = world->now_ms + prng_below(&world->prng, world->plan.commit_ms + 1);
 }
@@ -129,15 +129,14 @@ static void absorbed(struct world *world, struct sim_node *self, unsigned unit)
 static void note_key(struct world *world, unsigned node, const char *what, unsigned unit)
 {
     struct address address = workload_address(unit);
-    world_note(world, node, "%s %.*s %.*s", what, (int)address.key.len,
-               (const char *)address.key.ptr, (int)address.sub.len,
+    world_note(world, node, "%s %.*s%s%.*s", what, (int)address.key.len,
+               (const char *)address.key.ptr, address.sub.len ? " " : "", (int)address.sub.len,
                address.sub.len ? (const char *)address.sub.ptr : "");
 }
 
-static void reset(struct world *world, unsigned node)
+static void reset(struct world *world, unsigned node, unsigned unit)
 {
     struct sim_node *self = &world->node[node];
-    unsigned unit = (unsigned)prng_below(&world->prng, GHOST_SET + 1);
     bool was_live = false, must_be = ghost_view(&world->log, &self->ghost, unit).is_live;
     if (replica_delete(self->replica, workload_address(unit).key, &was_live))
         return; // out of memory: the commit fails, the process dies
@@ -153,11 +152,9 @@ static void reset(struct world *world, unsigned node)
     note_key(world, node, "DEL", unit);
 }
 
-static void set(struct world *world, unsigned node)
+static void set(struct world *world, unsigned node, unsigned unit, int64_t value)
 {
     struct sim_node *self = &world->node[node];
-    unsigned unit = (unsigned)prng_below(&world->prng, GHOST_COUNTERS);
-    int64_t value = (int64_t)prng_below(&world->prng, 1000);
     if (replica_set(self->replica, workload_address(unit).key, value))
         return;
     absorbed(world, self, unit);
@@ -169,13 +166,12 @@ static void set(struct world *world, unsigned node)
                                    .stamp = own.base.stamp,
                                    .amount = value});
     world->counts.sets++;
-    note_key(world, node, "SET", unit);
+    world_note(world, node, "SET %s %lld", counters[unit], (long long)value);
 }
 
-static void add_member(struct world *world, unsigned node)
+static void add_member(struct world *world, unsigned node, unsigned unit)
 {
     struct sim_node *self = &world->node[node];
-    unsigned unit = GHOST_SET + 1 + (unsigned)prng_below(&world->prng, GHOST_MEMBERS);
     struct address address = workload_address(unit);
     bool was_key = ghost_view(&world->log, &self->ghost, GHOST_SET).is_live;
     bool was_live = ghost_view(&world->log, &self->ghost, unit).is_live, is_added = false;
@@ -193,6 +189,37 @@ static void add_member(struct world *world, unsigned node)
     note_key(world, node, "GADD", unit);
 }
 
+static void draw_requests(struct world *world, unsigned node)
+{
+    struct prng *prng = &world->prng;
+    if (world_chance(world, 100))
+        workload_step(world, node);
+    if (world_chance(world, world->plan.member_per_mille))
+        add_member(world, node, GHOST_SET + 1 + (unsigned)prng_below(prng, GHOST_MEMBERS));
+    if (world_chance(world, world->plan.reset_per_mille))
+        reset(world, node, (unsigned)prng_below(prng, GHOST_SET + 1));
+    if (world_chance(world, world->plan.set_per_mille)) {
+        unsigned unit = (unsigned)prng_below(prng, GHOST_COUNTERS);
+        set(world, node, unit, (int64_t)prng_below(prng, 1000));
+    }
+    if (world_chance(world, 50))
+        workload_step(world, node);
+}
+
+static void carry_out_order(struct world *world, unsigned node)
+{
+    struct order order = world->order;
+    if (order.kind == ORDER_NONE || order.node != node)
+        return;
+    world->order.kind = ORDER_NONE;
+    if (order.kind == ORDER_DEL)
+        reset(world, node, order.unit);
+    else if (order.kind == ORDER_SET)
+        set(world, node, order.unit, order.value);
+    else
+        add_member(world, node, order.unit);
+}
+
 void workload_requests(void *ctx, struct replica *replica)
 {
     struct workload_requests_ctx *requests = ctx;
@@ -200,20 +227,13 @@ void workload_requests(void *ctx, struct replica *replica)
     struct sim_node *self = &world->node[requests->node];
     for (unsigned unit = 0; unit < GHOST_COUNTERS; unit++)
         absorbed(world, self, unit); // the drain has run
-    if (world->is_clearing && replica_is_serving(replica))
-        reset(world, requests->node);
-    if (world->is_calm || world->is_quiet || !replica_is_serving(replica))
+    if (!replica_is_serving(replica))
         return;
-    if (world_chance(world, 100))
-        workload_step(world, requests->node);
-    if (world_chance(world, world->plan.member_per_mille))
-        add_member(world, requests->node);
-    if (world_chance(world, world->plan.reset_per_mille))
-        reset(world, requests->node);
-    if (world_chance(world, world->plan.set_per_mille))
-        set(world, requests->node);
-    if (world_chance(world, 50))
-        workload_step(world, requests->node);
+    carry_out_order(world, requests->node);
+    if (world->is_clearing)
+        reset(world, requests->node, (unsigned)prng_below(&world->prng, GHOST_SET + 1));
+    if (!world->is_calm && !world->is_quiet && !world->options.plan)
+        draw_requests(world, requests->node);
 }
 
 bool workload_is_cleared(struct world *world)

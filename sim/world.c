@@ -16,14 +16,22 @@
 
 void world_note(struct world *world, unsigned node, const char *format, ...)
 {
-    if (!world->options.is_verbose)
+    char text[600];
+    if (!world->options.is_verbose && !world->options.trace)
         return;
     va_list list;
     va_start(list, format);
-    printf("%9.3f %s ", (double)world->now_ms / 1000, world->node[node].name);
-    vprintf(format, list);
-    printf("\n");
+    vsnprintf(text, sizeof text, format, list);
     va_end(list);
+    const char *name = world->node[node].name;
+    if (world->options.is_verbose)
+        printf("%9.3f %s %s\n", (double)world->now_ms / 1000, name, text);
+    if (world->options.trace) {
+        buf_put_text(world->options.trace, name);
+        buf_put_text(world->options.trace, " ");
+        buf_put_text(world->options.trace, text);
+        buf_put_text(world->options.trace, "\n");
+    }
 }
 
 void world_violate(struct world *world, const char *format, ...)
@@ -64,16 +72,24 @@ static void init_node(struct world *world, unsigned node)
     sim_heap_init(&self->heap);
     snprintf(self->name, sizeof self->name, "r%u", node + 1);
     snprintf(self->address, sizeof self->address, "r%u:1", node + 1);
+    snprintf(self->cluster, sizeof self->cluster, "sim");
 }
 
 void world_init(struct world *world, const struct world_options *options)
 {
     *world = (struct world){.options = *options, .trace = options->seed};
     prng_init(&world->prng, options->seed);
-    plan_draw(&world->plan, &world->prng);
+    if (options->plan)
+        world->plan = *options->plan;
+    else
+        plan_draw(&world->plan, &world->prng);
     for (unsigned node = 0; node < WORLD_NODES_MAX; node++)
         init_node(world, node);
     world->nodes_count = world->plan.nodes_count;
+    if (options->plan) {
+        world->op_ms = world->fault_ms = world->phase_ms = WORLD_NEVER;
+        return;
+    }
     for (unsigned node = 0; node < world->nodes_count; node++) {
         world->node[node].is_member = true;
         world->node[node].restart_ms = prng_below(&world->prng, 300);
@@ -202,6 +218,14 @@ static void turn(struct world *world)
         turn_clients(world);
     else if (world->is_clearing && world->now_ms >= world->clear_ms)
         turn_clearing(world);
+}
+
+void world_pass(struct world *world, uint64_t ms)
+{
+    uint64_t end_ms = world->now_ms + ms;
+    while (!world->violation[0] && next_due(world) <= end_ms)
+        turn(world);
+    world->now_ms = end_ms;
 }
 
 // Runs until `is_done` or the time is up.

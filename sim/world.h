@@ -14,10 +14,14 @@
 #define WORLD_KEEP_MAX  4 // older disks of a node, to be restored
 #define WORLD_NEVER     UINT64_MAX
 
+struct plan;
+
 struct world_options {
     uint64_t seed;
     uint64_t steps;
-    bool is_verbose; // a readable trace on stdout
+    bool is_verbose;         // a readable trace on stdout
+    const struct plan *plan; // instead of one drawn: nothing happens by itself then
+    struct buf *trace;       // the readable trace without the times; borrows
 };
 
 enum fault {
@@ -61,6 +65,13 @@ struct plan {
     unsigned weights_sum;
 };
 
+// A client's request that changes more than an amount: runs in the node's next commit.
+struct order {
+    enum order_kind { ORDER_NONE, ORDER_DEL, ORDER_SET, ORDER_GADD } kind;
+    unsigned node, unit;
+    int64_t value;
+};
+
 struct message {
     struct message *next;
     uint64_t deliver_ms;
@@ -99,7 +110,7 @@ struct kept {
 };
 
 struct sim_node {
-    char name[8], address[8];
+    char name[8], address[8], cluster[8];
     struct disk *disk;
     struct replica *replica; // NULL: down
     struct sim_heap heap;
@@ -146,6 +157,7 @@ struct world {
     bool is_clearing; // after that: everything is deleted, in the end nothing may be left
     bool is_quiet;    // a phase without operations
     uint64_t op_ms, fault_ms, phase_ms, clear_ms; // next
+    struct order order;
     struct ghost_log log;
     bool is_closed[GHOST_INCARNATIONS]; // its history, at some node at least
     struct world_counts counts;
@@ -156,6 +168,8 @@ void world_init(struct world *world, const struct world_options *options);
 void world_deinit(struct world *world);
 // Runs the whole scenario. True: no violation.
 bool world_run(struct world *world);
+// Lets time pass.
+void world_pass(struct world *world, uint64_t ms);
 
 // world.c: what the parts share
 void world_note(struct world *world, unsigned node, const char *format, ...)
@@ -175,6 +189,7 @@ extern const char *const fault_names[FAULTS_COUNT];
 // faults.c
 void fault_inject(struct world *world);
 bool fault_wipe(struct world *world, unsigned node); // it comes back with an empty disk
+void fault_mark_optional(struct world *world);       // after disks were replaced
 void fault_calm(struct world *world);                // everything heals
 
 // net.c
@@ -202,6 +217,7 @@ struct address workload_address(unsigned unit);
 struct record *workload_record(struct replica *replica, unsigned unit); // NULL: not there
 int workload_unit(const struct address *address);                       // -1: none of ours
 void workload_step(struct world *world, unsigned node);
+void workload_add(struct world *world, unsigned node, unsigned unit, int64_t amount);
 void workload_requests(void *ctx, struct replica *replica);
 bool workload_is_cleared(struct world *world); // nothing is left to delete, anywhere
 struct workload_requests_ctx {

@@ -192,10 +192,15 @@ static void next_spare(struct incarnation *spare)
 static void renew(struct replica *replica)
 {
     uint16_t before = replica->self;
-    if (origins_obtain(&replica->origins, &replica->spare, &replica->self)) {
-        effects_put_text(&replica->effects, EFFECT_REFUSE, 0,
-                         "no room for another incarnation in this directory");
+    struct span name = span_text(replica->node.name);
+    if (node_restore_member(&replica->node, before, name, (struct span){0}, true) ||
+        origins_obtain(&replica->origins, &replica->spare, &replica->self)) {
         replica->self = before;
+        effects_put_text(&replica->effects, EFFECT_REFUSE, 0,
+                         "no room for another incarnation: %d earlier ones are not closed, because "
+                         "a member or a configured peer was never reached; bring it up, or leave "
+                         "its address out",
+                         (int)replica->node.members_count);
         return;
     }
     next_spare(&replica->spare);
@@ -203,8 +208,6 @@ static void renew(struct replica *replica)
     replica->is_frame_needed = true;
     // The earlier incarnation's timers are nobody's now: its leases are a silent origin's.
     lease_forget_all(replica);
-    node_restore_member(&replica->node, before, span_text(replica->node.name), (struct span){0},
-                        true);
     node_renewed(&replica->node, replica->self, &replica->effects);
 }
 

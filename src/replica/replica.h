@@ -7,8 +7,7 @@
 //
 //   replica_commit_apply   drains what workers added, runs the requests, joins staged rounds, ends
 //                          leases; encodes every touched unit into one journal frame
-//   replica_commit_sync    makes the frame durable, then tells the node, which acknowledges and
-//   feeds
+//   replica_commit_sync    makes the frame durable, then tells the node, which acknowledges, feeds
 //
 // so between commits all cells are durable and may be sent to anybody.
 #pragma once

@@ -10,7 +10,6 @@
 #include "base/prng.h"
 
 #define KEY_FORMAT      "counter:%08u"
-#define KEY_BYTES       16
 #define RING_MIN        4096u
 #define RING_MGET_MAX   65536u // of 32 keys each they would fill gigabytes
 #define REQUEST_BYTES   72u    // every op but MGET fits

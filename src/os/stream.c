@@ -227,14 +227,6 @@ void stream_send(struct stream *stream, struct span bytes)
     stream_written(stream);
 }
 
-void stream_flush(struct stream *stream)
-{
-    if (can_send(stream) && !stream->is_blocked)
-        send_some(stream);
-    if (stream_unsent(stream) == 0 && !stream->is_closing)
-        release_out(stream);
-}
-
 size_t stream_unsent(const struct stream *stream)
 {
     return stream->out.len - stream->out_at;

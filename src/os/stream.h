@@ -3,7 +3,7 @@
 // message is left over, and no output buffer unless the kernel did not take everything.
 //
 // Input is read into memory shared by the whole loop thread and shown to on_input at once. Output
-// is collected and leaves in one write at the end of the turn (or at stream_flush).
+// is collected and leaves in one write at the end of the turn.
 //
 // Life: stream_accept or stream_dial -> callbacks -> on_closed, the last one, exactly once; the
 // owner may free the stream in it. Any callback may close or abort any stream, its own too.
@@ -59,7 +59,6 @@ int stream_dial(struct stream *stream, struct loop *loop, const struct endpoint 
 struct buf *stream_out(struct stream *stream);
 void stream_written(struct stream *stream);
 void stream_send(struct stream *stream, struct span bytes); // both in one
-void stream_flush(struct stream *stream);                   // now instead of at the end of the turn
 size_t stream_unsent(const struct stream *stream);
 
 void stream_pause(struct stream *stream);  // no more on_input until resumed

@@ -292,11 +292,6 @@ void fanout_change(struct fanout *fanout, struct topic *topic)
     fanout->changed_last = topic;
 }
 
-bool fanout_has_changes(const struct fanout *fanout)
-{
-    return fanout->changed_first != NULL;
-}
-
 static void tick_topic(struct fanout *fanout, struct topic *topic)
 {
     bool is_encoded = encode(fanout, topic);

@@ -41,7 +41,6 @@ void fanout_deinit(struct fanout *fanout);
 
 // The topic's value changed: its subscribers are told at the next tick.
 void fanout_change(struct fanout *fanout, struct topic *topic);
-bool fanout_has_changes(const struct fanout *fanout);
 // Tells everyone what changed since the last tick.
 void fanout_tick(struct fanout *fanout);
 

@@ -16,7 +16,6 @@
 
 #define DRAIN_STEP_MS 20
 #define DRAIN_LAST_MS 500 // for the last Close frames
-#define SPARE_BYTES   65536
 
 // ---- values
 

@@ -16,7 +16,6 @@
 #define REALTIME_TICK_MS               100
 #define REALTIME_HEARTBEAT_INTERVAL_MS 1000
 #define REALTIME_DRAIN_MS              2000
-#define REALTIME_REGIONS_MAX           16
 
 struct realtime_region { // one column of the dashboard; all borrowed
     const char *name;
@@ -32,8 +31,8 @@ struct realtime_options {
     struct endpoint heartbeat_to; // the service's UDP port
     struct span secret;           // signs heartbeats, checks PUTs; empty: none
     const struct realtime_region *regions; // for the dashboard
-    size_t regions_count;                  // at most REALTIME_REGIONS_MAX
-    const char *here;                      // the name of this part's own region; NULL: the first
+    size_t regions_count;
+    const char *here;           // the name of this part's own region; NULL: the first
     const char *const *origins; // further pages that may open a stream, "https://HOST[:PORT]";
     size_t origins_count;       //   "*" allows any. The own host always may.
     uint64_t node_id;           // in heartbeats; 0: random

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a RESP client reads: one answer (RESP2 or RESP3, pushes too) as a flat array of tokens, each
-// aggregate before its elements. Streamed aggregates and
-// attributes of RESP3 are refused. As with requests the
-// caller keeps incomplete bytes and the parser does not scan them twice.
+// aggregate before its elements. Streamed aggregates and attributes of RESP3 are refused. As with
+// requests the caller keeps incomplete bytes and the parser does not scan them twice.
 #pragma once
 #include "base/buf.h"
 

@@ -135,17 +135,3 @@ void chunked_put_decoded(struct buf *out, struct span coded)
         at = line_end + 1 + len + 2;
     }
 }
-
-void chunked_put(struct buf *out, struct span payload)
-{
-    uint8_t text[16], *at = text + sizeof text;
-    size_t left = payload.len;
-    do {
-        *--at = (uint8_t) "0123456789abcdef"[left & 15];
-        left >>= 4;
-    } while (left);
-    buf_put(out, span_of(at, (size_t)(text + sizeof text - at)));
-    buf_put_text(out, "\r\n");
-    buf_put(out, payload);
-    buf_put_text(out, "\r\n");
-}

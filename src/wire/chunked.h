@@ -23,5 +23,3 @@ enum { CHUNKED_E_MORE = 1, CHUNKED_E_MALFORMED, CHUNKED_E_TOO_LARGE };
 int chunked_check(struct chunked *chunked, struct span piece, uint32_t body_max, size_t *out_used);
 // Appends the payload of a coding that was checked whole.
 void chunked_put_decoded(struct buf *out, struct span coded);
-// One chunk of a body that is written piece by piece; an empty one ends it.
-void chunked_put(struct buf *out, struct span payload);

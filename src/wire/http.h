@@ -114,5 +114,3 @@ bool http_next_header(struct span *headers, struct span *out_name, struct span *
 bool http_has_token(struct span headers, const char *name, const char *token);
 // If-None-Match against a current ETag (with its quotes), weak comparison; "*" matches.
 bool http_is_none_match(struct span headers, struct span etag);
-// Whether a Content-Type is this media type, whatever its parameters.
-bool http_is_media_type(struct span content_type, const char *media_type);

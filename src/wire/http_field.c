@@ -54,11 +54,3 @@ bool http_is_none_match(struct span headers, struct span etag)
     }
     return false;
 }
-
-bool http_is_media_type(struct span content_type, const char *media_type)
-{
-    size_t len = 0;
-    while (len < content_type.len && !strchr("; \t", content_type.ptr[len]))
-        len++;
-    return span_is_word(span_of(content_type.ptr, len), media_type);
-}

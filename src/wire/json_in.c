@@ -293,23 +293,19 @@ int64_t json_integer(struct json_reader *reader)
     return reader->failed ? 0 : value;
 }
 
-static bool take_word(struct json_reader *reader, const char *word)
+static void take_word(struct json_reader *reader, const char *word)
 {
     size_t len = strlen(word);
-    if ((size_t)(reader->end - reader->at) < len || memcmp(reader->at, word, len) != 0) {
+    if ((size_t)(reader->end - reader->at) < len || memcmp(reader->at, word, len) != 0)
         fail(reader);
-        return false;
-    }
-    reader->at += len;
-    return true;
+    else
+        reader->at += len;
 }
 
-bool json_bool(struct json_reader *reader)
+static void skip_bool(struct json_reader *reader)
 {
-    if (!begin(reader, JSON_BOOL))
-        return false;
-    bool value = *reader->at == 't';
-    return take_word(reader, value ? "true" : "false") && value;
+    if (begin(reader, JSON_BOOL))
+        take_word(reader, *reader->at == 't' ? "true" : "false");
 }
 
 void json_null(struct json_reader *reader)
@@ -325,7 +321,7 @@ static void skip_scalar(struct json_reader *reader, enum json_kind kind)
     if (kind == JSON_STRING)
         json_string(reader, NULL);
     else if (kind == JSON_BOOL)
-        json_bool(reader);
+        skip_bool(reader);
     else if (kind == JSON_NULL)
         json_null(reader);
     else if (begin(reader, JSON_NUMBER))

@@ -53,7 +53,6 @@ struct span json_name(struct json_reader *reader, struct buf *scratch);
 struct span json_string(struct json_reader *reader, struct buf *scratch);
 // An integer without fraction or exponent, or a string that is one (as json_put_integer writes).
 int64_t json_integer(struct json_reader *reader);
-bool json_bool(struct json_reader *reader);
 void json_null(struct json_reader *reader);
 void json_skip(struct json_reader *reader); // a value of any kind
 // Not failed, everything closed, nothing but blanks left.

@@ -18,7 +18,6 @@ const char *peer_status_text(enum peer_status status)
         [PEER_REFUSED_SELF] = "the address leads back to this replica",
         [PEER_REFUSED_FULL] = "no room for another member",
         [PEER_REFUSED_FORMER] = "a newer incarnation has taken over this replica's name",
-        [PEER_REFUSED_LATER] = "an earlier link of this incarnation is being probed",
     };
     return status < PEER_STATUS_COUNT ? texts[status] : "unknown status";
 }

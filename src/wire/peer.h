@@ -43,7 +43,6 @@ enum peer_status { // in WELCOME; anything but OK ends the link, both ends say w
     PEER_REFUSED_NAME,      // another live incarnation has the name; text: its address
     PEER_REFUSED_SELF,      // the dialer reached itself
     PEER_REFUSED_FULL,      // no room for another member or origin
-    PEER_REFUSED_LATER,     // not now: a link of the same incarnation is being probed
     PEER_REFUSED_FORMER,    // a newer incarnation has taken over its name: it must renew itself
     PEER_STATUS_COUNT,
 };

@@ -196,7 +196,6 @@ static const char *const formats[REPLY_ERROR_CODES] = {
     [REPLY_ERROR_NOT_IN_RANGE] = "ERR value is out of range, must be %s",
     [REPLY_ERROR_OVERFLOW] = "ERR increment or decrement would overflow",
     [REPLY_ERROR_SUBCOMMAND] = "ERR unknown subcommand '%s'",
-    [REPLY_ERROR_NO_KEY] = "ERR no such key",
     [REPLY_ERROR_KEY_TOO_LONG] = "ERR key, member or owner is too long",
     [REPLY_ERROR_CURSOR] = "ERR invalid cursor",
     [REPLY_ERROR_DATABASE] = "ERR DB index is out of range",
@@ -209,16 +208,12 @@ static const char *const formats[REPLY_ERROR_CODES] = {
     [REPLY_ERROR_CLIENT_NAME] =
         "ERR Client names cannot contain spaces, newlines or special characters.",
     [REPLY_ERROR_TIMEOUT] = "ERR timeout is not an integer or out of range",
-    [REPLY_ERROR_NO_AUTH] = "NOAUTH Authentication required.",
     [REPLY_ERROR_NO_PASSWORD] =
         "ERR AUTH <password> called without any password configured for the default user. Are "
         "you sure your configuration is correct?",
     [REPLY_ERROR_WRONG_PASSWORD] = "WRONGPASS invalid username-password pair or user is disabled.",
-    [REPLY_ERROR_NO_PERMISSION] = "NOPERM this user has no permissions to run the '%s' command",
     [REPLY_ERROR_NO_PROTOCOL] = "NOPROTO unsupported protocol version",
     [REPLY_ERROR_OUT_OF_MEMORY] = "OOM command not allowed: out of memory",
-    [REPLY_ERROR_LOADING] = "LOADING quipu is loading its data",
-    [REPLY_ERROR_READ_ONLY] = "READONLY this replica takes no writes",
     [REPLY_ERROR_STOPPED] = "QUIPU this replica takes no writes since its journal failed: %s",
     [REPLY_ERROR_BUSY] = "QUIPU too many changes wait to be committed, try again",
     [REPLY_ERROR_TYPE_NAME] = "ERR unknown type '%s'",
@@ -226,7 +221,6 @@ static const char *const formats[REPLY_ERROR_CODES] = {
     [REPLY_ERROR_NO_REPLICA] = "QUIPU no replica named '%s' is known",
     [REPLY_ERROR_TOKEN] = "QUIPU not a token",
     [REPLY_ERROR_GROW_ONLY] = "QUIPU a gcounter only grows",
-    [REPLY_ERROR_TOTAL] = "QUIPU this replica's part of the counter would leave its range of 2^59",
 };
 
 const char *reply_error_format(enum reply_error_code code)

@@ -50,7 +50,6 @@ enum reply_error_code {
     REPLY_ERROR_NOT_IN_RANGE, // a value that must be within bounds; detail: which
     REPLY_ERROR_OVERFLOW,
     REPLY_ERROR_SUBCOMMAND, // detail: subcommand
-    REPLY_ERROR_NO_KEY,
     REPLY_ERROR_KEY_TOO_LONG,
     REPLY_ERROR_CURSOR,
     REPLY_ERROR_DATABASE, // SELECT of another than 0
@@ -60,14 +59,10 @@ enum reply_error_code {
     REPLY_ERROR_NO_CLIENT,
     REPLY_ERROR_CLIENT_NAME,
     REPLY_ERROR_TIMEOUT,
-    REPLY_ERROR_NO_AUTH,     // not authenticated
     REPLY_ERROR_NO_PASSWORD, // AUTH, but none is set
     REPLY_ERROR_WRONG_PASSWORD,
-    REPLY_ERROR_NO_PERMISSION,
     REPLY_ERROR_NO_PROTOCOL, // HELLO of a version that is neither 2 nor 3
     REPLY_ERROR_OUT_OF_MEMORY,
-    REPLY_ERROR_LOADING,
-    REPLY_ERROR_READ_ONLY,
     REPLY_ERROR_STOPPED,    // the journal failed; detail: how
     REPLY_ERROR_BUSY,       // too much is waiting to be committed
     REPLY_ERROR_TYPE_NAME,  // detail: what is no type
@@ -75,7 +70,6 @@ enum reply_error_code {
     REPLY_ERROR_NO_REPLICA, // detail: name
     REPLY_ERROR_TOKEN,
     REPLY_ERROR_GROW_ONLY, // a decrement of a counter that only grows
-    REPLY_ERROR_TOTAL,     // LIMIT_TOTAL of this replica's part
     REPLY_ERROR_CODES,
 };
 

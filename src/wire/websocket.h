@@ -66,7 +66,7 @@ void websocket_put_frame(struct buf *out, enum websocket_opcode opcode, struct s
 // Reason text is cut at 123 bytes, between characters. WEBSOCKET_CODE_NONE: an empty Close, as the
 // answer to one.
 void websocket_put_close(struct buf *out, uint16_t code, const char *reason);
-// As clients send (the load generator).
+// As clients send.
 void websocket_put_masked(struct buf *out, enum websocket_opcode opcode, struct span payload,
                           uint32_t mask);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Slicing by one table, or SSE4.2's crc32 when compiled for it: same polynomial, same result.
+// SSE4.2's crc32 where the compiler may use it, else bit by bit: same polynomial, same result.
 #include "base/crc32c.h"
 
 #if defined(__SSE4_2__)

@@ -91,11 +91,6 @@ uint64_t journal_bytes_since_snapshot(const struct journal *journal)
     return journal->logged_bytes - journal->complete_bytes;
 }
 
-bool journal_has_failed(const struct journal *journal)
-{
-    return journal->fault != 0;
-}
-
 const char *journal_error(const struct journal *journal)
 {
     return journal->error;

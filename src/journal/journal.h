@@ -54,7 +54,6 @@ void journal_snapshot_abort(struct journal *journal);
 
 // Bytes logged since the last complete snapshot began: when to take the next one.
 uint64_t journal_bytes_since_snapshot(const struct journal *journal);
-bool journal_has_failed(const struct journal *journal);
 // One line for the operator: what failed, in which file at which offset. "" when nothing did.
 const char *journal_error(const struct journal *journal);
 

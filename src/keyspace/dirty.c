@@ -125,7 +125,7 @@ static struct record *take_slot(struct keyspace *keyspace)
     uint32_t ahead = dirty->head_at + 8;
     if (ahead < DIRTY_CHUNK)
         __builtin_prefetch(atomic_load_explicit(&chunk->slot[ahead], memory_order_relaxed), 1);
-    // Sequentially consistent: after the clearing of is_pending (see dirty_put).
+    // Sequentially consistent: after the clearing of is_pending (see dirty_fill).
     struct record *record = atomic_load(&chunk->slot[dirty->head_at]);
     if (record)
         dirty->head_at++;
@@ -209,11 +209,4 @@ bool record_take_mark(struct record *record)
 bool keyspace_is_clean(const struct keyspace *keyspace)
 {
     return !keyspace->dirty.is_draining && !atomic_load(&keyspace->dirty.is_pending);
-}
-
-void keyspace_mark(struct keyspace *keyspace, struct record *record)
-{
-    struct record *_Atomic *slot = dirty_reserve(keyspace);
-    uint32_t before = atomic_fetch_or(&record->state, RECORD_DIRTY | RECORD_QUEUED);
-    dirty_fill(keyspace, slot, before & (RECORD_QUEUED | RECORD_DEAD) ? NULL : record);
 }

@@ -102,17 +102,15 @@ uint64_t keyspace_scan(const struct keyspace *keyspace, uint64_t cursor, unsigne
 
 // The next dirty record with its mark cleared, or NULL: the queue is empty. It prefetches ahead.
 struct record *keyspace_drain(struct keyspace *keyspace);
-// Takes the mark off between drains: true if workers have added, and what they added is in the
-// value that is read from now on. The record stays on the queue; a drain passes over it unless it
-// is marked again.
-bool record_take_mark(struct record *record);
 // Whether that last NULL was true: everything that workers had added, when the drain began, has
 // been drained. False: a worker has taken a place on the queue and not filled it yet; what others
 // added to the same record, or queued behind, waits with it.
 bool keyspace_is_drained(const struct keyspace *keyspace);
 bool keyspace_is_clean(const struct keyspace *keyspace); // nothing waits for a drain (a hint)
-// Puts the record on the dirty queue if it is not (for changes that do not come from workers).
-void keyspace_mark(struct keyspace *keyspace, struct record *record);
+// Takes the mark off between drains: true if workers have added, and what they added is in the
+// value that is read from now on. The record stays on the queue; a drain passes over it unless it
+// is marked again.
+bool record_take_mark(struct record *record);
 
 // The common record holds one cell of three words in place: one origin, never cut, no base, no
 // lease. record_load copies the cells out (`unit` is cleared first); record_store puts them back,
@@ -151,7 +149,7 @@ struct record *record_first_child(const struct record *parent);
 struct record *record_next_child(const struct record *child);
 
 // The change order: at most LIMIT_CHANGE_ORDER records, each once, by its newest change number
-// (1, 2, 3 ... in this process). `change_order_put` gives the record the next number.
+// (1, 2, 3 ... in this process). `keyspace_change_put` gives the record the next.
 uint64_t keyspace_change_put(struct keyspace *keyspace, struct record *record);
 uint64_t keyspace_change_newest(const struct keyspace *keyspace); // 0: none yet
 uint64_t keyspace_change_oldest(const struct keyspace *keyspace); // below it some may be forgotten

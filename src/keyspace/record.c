@@ -198,7 +198,7 @@ static void wide_bytes_add(struct keyspace *keyspace, int64_t bytes)
     atomic_fetch_add_explicit(&keyspace->wide_bytes, (uint64_t)bytes, memory_order_relaxed);
 }
 
-static void narrow(struct keyspace *keyspace, struct record *record)
+void record_drop_cells(struct keyspace *keyspace, struct record *record)
 {
     if (!is_wide(record))
         return;
@@ -235,7 +235,7 @@ int record_store(struct keyspace *keyspace, struct record *record, struct unit *
     bool is_parent = record_first_child(record) != NULL;
     if (!is_parent && is_small_enough(record, unit)) {
         struct cell cell = unit->count ? unit->cells[0] : (struct cell){.origin = ORIGIN_NONE};
-        narrow(keyspace, record);
+        record_drop_cells(keyspace, record);
         record->origin = cell.origin;
         record->small = (struct record_cell){cell.sequence, cell.birth, cell.total};
         unit_clear(unit);
@@ -256,11 +256,6 @@ int record_store(struct keyspace *keyspace, struct record *record, struct unit *
     record->wide->unit = *unit;
     unit_init(unit, record->wide->unit.heap);
     return 0;
-}
-
-void record_drop_cells(struct keyspace *keyspace, struct record *record)
-{
-    narrow(keyspace, record);
 }
 
 // ---- the replica thread: value and flags

@@ -68,6 +68,13 @@ static uint64_t next_of(const struct table *table, uint64_t at)
     return at + 1 == table->slots_count ? 0 : at + 1;
 }
 
+static void prefetch_ahead(const struct table *table, uint64_t at)
+{
+    if (at + SCAN_AHEAD < table->slots_count)
+        __builtin_prefetch(
+            slot_record(atomic_load_explicit(&table->slot[at + SCAN_AHEAD], memory_order_relaxed)));
+}
+
 // Acquire: pairs with the release in grow().
 static struct table *table_of(const struct shard *shard)
 {
@@ -157,8 +164,7 @@ static int grow(struct keyspace *keyspace, struct shard *shard)
     memset(table, 0, table_size(count));
     table->slots_count = count;
     for (uint64_t i = 0; old && i < old->slots_count; i++) {
-        if (i + 8 < old->slots_count)
-            __builtin_prefetch(slot_record(get_slot(old, i + 8)));
+        prefetch_ahead(old, i);
         uint64_t slot = get_slot(old, i);
         if (slot > SLOT_REMOVED)
             place(keyspace, table, slot_record(slot), record_hash(keyspace, slot_record(slot)));
@@ -315,13 +321,6 @@ static struct window window_of(const struct table *table, uint64_t from, unsigne
 static bool is_in_window(const struct window *window, uint64_t within)
 {
     return within >= window->from && (window->to == 0 || within < window->to);
-}
-
-static void prefetch_ahead(const struct table *table, uint64_t at)
-{
-    if (at + SCAN_AHEAD < table->slots_count)
-        __builtin_prefetch(
-            slot_record(atomic_load_explicit(&table->slot[at + SCAN_AHEAD], memory_order_relaxed)));
 }
 
 // Records of a window lie between its first home slot and the first empty slot at or after its end.

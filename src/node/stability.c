@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Causal stability: up to which sequences nobody can still create anything that does not know them.
-// For every member n: its durable vector covers (o, s), and we
-// have everything n itself had written when it said so. A former, unsealed incarnation or a
-// configured peer that was never heard stops stability altogether: what they know is not known.
+// For every member n: its durable vector covers (o, s), and we have everything n itself had written
+// when it said so. A former, unsealed incarnation or a configured peer that was never heard stops
+// stability altogether: what they know is not known.
 #include "node/private.h"
 
 void stability_ack(struct node *node, uint16_t index, const struct vector *vector)

@@ -101,7 +101,7 @@ static struct db_options db_options_of(const struct options *options)
         .is_new_incarnation = options_number(options, "new-incarnation") != 0,
         .peers_count = options_count(options, "peer"),
     };
-    for (unsigned i = 0; i < db.peers_count && i < DB_PEERS_MAX; i++)
+    for (unsigned i = 0; i < db.peers_count && i < LIMIT_PEERS; i++)
         db.peers[i] = options_text_at(options, "peer", i);
     return db;
 }
@@ -121,8 +121,8 @@ static int run(const struct options *options)
     struct db_options db = db_options_of(options);
     if (!db.replica || !db.directory)
         return refuse(db.replica ? "--data DIR is missing" : "--replica NAME is missing");
-    if (db.peers_count > DB_PEERS_MAX)
-        return refuse("--peer: at most " OPTION_INITIAL(DB_PEERS_MAX) " of them");
+    if (db.peers_count > LIMIT_PEERS)
+        return refuse("--peer: at most " OPTION_INITIAL(LIMIT_PEERS) " of them");
     struct secret secret;
     if (secret_load(&secret, options))
         return 1;

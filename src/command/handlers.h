@@ -19,9 +19,7 @@ int apply_set(struct call *call);
 
 // keys.c
 struct record *key_find(const struct call *call, struct span key); // live, or NULL
-struct record *key_first(const struct call *call);  // of argv[1] by call->hash; live, or NULL
-const char *key_type_name(enum cell_type type);     // as TYPE answers it
-const char *key_type_own_name(enum cell_type type); // as QUIPU.CREATE takes it
+struct record *key_first(const struct call *call); // of argv[1] by call->hash; live, or NULL
 #define KEY_BATCH 32u
 struct key_batch { // argv[next] and those after it, in parts; `next` is set by the caller
     uint32_t next, count;

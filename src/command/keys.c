@@ -86,7 +86,8 @@ int run_exists(struct call *call)
     return 0;
 }
 
-const char *key_type_name(enum cell_type type)
+// As TYPE answers.
+static const char *redis_type_name(enum cell_type type)
 {
     static const char *const names[CELL_TYPES_COUNT] = {
         [CELL_COUNTER] = "string",
@@ -97,21 +98,10 @@ const char *key_type_name(enum cell_type type)
     return names[type];
 }
 
-const char *key_type_own_name(enum cell_type type)
-{
-    static const char *const names[CELL_TYPES_COUNT] = {
-        [CELL_COUNTER] = "counter",
-        [CELL_GCOUNTER] = "gcounter",
-        [CELL_GSET] = "gset",
-        [CELL_PRESENCE] = "presence",
-    };
-    return names[type];
-}
-
 int run_type(struct call *call)
 {
     const struct record *record = key_first(call);
-    reply_simple(call->reply, record ? key_type_name(record_type(record)) : "none");
+    reply_simple(call->reply, record ? redis_type_name(record_type(record)) : "none");
     return 0;
 }
 
@@ -185,8 +175,8 @@ static unsigned types_named(struct span name)
 {
     unsigned types = 0;
     for (unsigned type = 0; type < CELL_TYPES_COUNT; type++) {
-        if (span_is_word(name, key_type_name((enum cell_type)type)) ||
-            span_is_word(name, key_type_own_name((enum cell_type)type)))
+        if (span_is_word(name, redis_type_name((enum cell_type)type)) ||
+            span_is_word(name, cell_type_name((enum cell_type)type)))
             types |= 1u << type;
     }
     return types;

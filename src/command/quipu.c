@@ -8,7 +8,7 @@
 int apply_create(struct call *call)
 {
     enum cell_type type = CELL_COUNTER;
-    while (type < CELL_PRESENCE && !span_is_word(call->argv[2], key_type_own_name(type)))
+    while (type < CELL_PRESENCE && !span_is_word(call->argv[2], cell_type_name(type)))
         type++;
     if (type == CELL_PRESENCE) { // made by PRESENCE.SET alone; and what this version does not have
         reply_error_with(call->reply, REPLY_ERROR_TYPE_NAME, call->argv[2]);
@@ -44,7 +44,7 @@ static void put_value(struct call *call, const struct record *record)
     }
     uint64_t version = record_change(record);
     reply_array(call->reply, 3);
-    reply_bulk_text(call->reply, key_type_own_name(record_type(record)));
+    reply_bulk_text(call->reply, cell_type_name(record_type(record)));
     reply_integer(call->reply, record_value(record));
     reply_integer(call->reply, (int64_t)version);
 }
@@ -109,7 +109,7 @@ static void put_key(struct call *call, const struct unit *unit)
     const struct cell *base = shown_base(call, unit);
     reply_map(reply, 5);
     reply_bulk_text(reply, "type");
-    reply_bulk_text(reply, record ? key_type_own_name(record_type(record)) : "none");
+    reply_bulk_text(reply, record ? cell_type_name(record_type(record)) : "none");
     reply_bulk_text(reply, "value");
     if (record)
         reply_integer(reply, record_value(record));

@@ -8,6 +8,17 @@
 // anew.
 #include "crdt/cell.h"
 
+const char *cell_type_name(enum cell_type type)
+{
+    static const char *const names[CELL_TYPES_COUNT] = {
+        [CELL_COUNTER] = "counter",
+        [CELL_GCOUNTER] = "gcounter",
+        [CELL_GSET] = "gset",
+        [CELL_PRESENCE] = "presence",
+    };
+    return names[type];
+}
+
 static bool has_life(const struct cell *cell)
 {
     return cell->write > cell->cut_write;

@@ -22,6 +22,7 @@ enum cell_type { // the order decides what a key shows when replicas created dif
     CELL_PRESENCE,
     CELL_TYPES_COUNT
 };
+const char *cell_type_name(enum cell_type type); // "counter", "gcounter", "gset", "presence"
 
 // What a reset saw of one origin's cell: the life, the last change in it, the total then, and the
 // newest base entry.

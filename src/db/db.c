@@ -204,7 +204,7 @@ static int open_peers(struct db *db)
 static int open_replica(struct db *db)
 {
     const struct db_options *options = db->options;
-    struct span peers[DB_PEERS_MAX];
+    struct span peers[LIMIT_PEERS];
     struct buf error;
     for (unsigned i = 0; i < options->peers_count; i++)
         peers[i] = span_text(options->peers[i]);

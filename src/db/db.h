@@ -5,10 +5,10 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/limits.h"
 #include "base/span.h"
 #include "os/tcp.h"
 
-#define DB_PEERS_MAX           8
 #define DB_THREADS_MAX         64
 #define DB_COMMIT_INTERVAL_MS  10
 #define DB_COMMIT_INTERVAL_MAX 10000
@@ -23,7 +23,7 @@ struct db_options {         // zero it, then set; texts and spans are borrowed u
     struct endpoint listen; // RESP; port 0: any, told by the ready line
     struct endpoint peer_listen; // peers; port 0: any
     const char *advertise; // "HOST:PORT" that peers dial; NULL: peer_listen's, with its real port
-    const char *peers[DB_PEERS_MAX]; // "HOST:PORT" each
+    const char *peers[LIMIT_PEERS]; // "HOST:PORT" each
     unsigned peers_count;
     const char *directory; // --data; made when missing
     enum db_durability durability;

@@ -46,7 +46,6 @@ struct events {
     uint64_t credited_ns;
     struct loop_timer timer;
     uint64_t logged_s, logged;
-    const char *last_error;
     struct script_counts counts_here;
     char error_here[200];
 };
@@ -67,15 +66,6 @@ static const char *origin_name(enum change_origin origin)
     static const char *const names[] = {
         [CHANGE_LOCAL] = "local", [CHANGE_PEER] = "peer", [CHANGE_EXPIRY] = "expiry"};
     return names[origin];
-}
-
-static const char *type_name(enum cell_type type)
-{
-    static const char *const names[CELL_TYPES_COUNT] = {[CELL_COUNTER] = "counter",
-                                                        [CELL_GCOUNTER] = "gcounter",
-                                                        [CELL_GSET] = "gset",
-                                                        [CELL_PRESENCE] = "presence"};
-    return names[type];
 }
 
 static int64_t on_publish(void *ctx, struct span channel, struct span message)
@@ -119,7 +109,7 @@ static bool is_heard(struct events *events, struct span key)
 static void run_hook(struct events *events, const struct change *change, uint64_t time_ms)
 {
     struct script_event event = {.key = change->key,
-                                 .type = type_name(change->type),
+                                 .type = cell_type_name(change->type),
                                  .op = op_name(change->op),
                                  .origin = origin_name(change->origin),
                                  .is_live = change->is_live,

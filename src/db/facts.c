@@ -50,7 +50,7 @@ void db_print_limits(void)
         {"clients", LIMIT_CLIENTS, ""},
         {"names that a client listens to", PUBSUB_SUBSCRIBED_MAX, ""},
         {"messages under way to a worker", PUBSUB_QUEUED_MAX, "bytes"},
-        {"peers", DB_PEERS_MAX, ""},
+        {"peers", LIMIT_PEERS, ""},
         {"incarnations known", LIMIT_ORIGINS, ""},
         {"one replica's part of a counter, plus or minus", (unsigned long long)LIMIT_TOTAL, ""},
         {"changed keys remembered for peers", LIMIT_CHANGE_ORDER, ""},

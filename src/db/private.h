@@ -132,8 +132,7 @@ struct batch {
     struct worker *worker;
     struct buf reply;
     uint8_t protocol;
-    bool is_durable;   // its answers wait for the disk whatever the mode
-    bool is_committed; // a commit ran some of it
+    bool is_durable; // its answers wait for the disk whatever the mode
     uint32_t count, at;
     uint32_t errors;
     size_t size;

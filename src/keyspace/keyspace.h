@@ -118,6 +118,11 @@ bool record_take_mark(struct record *record);
 // `unit` is empty after. -ENOMEM leaves the record and `unit` as they were.
 int record_load(const struct record *record, struct unit *unit);
 int record_store(struct keyspace *keyspace, struct record *record, struct unit *unit);
+// The cells to read, as they lie: borrows until they change. The small form's cell is put into
+// `space`.
+struct unit record_cells(const struct record *record, struct cell *space);
+// unit_write of them.
+unsigned record_write(const struct record *record, const struct vector *known, struct buf *out);
 // The wide record's own unit to read or change in place, NULL when the record is in the small form.
 struct unit *record_unit(struct record *record);
 // The small form's cell, for the hot path of a commit. NULL when wide. `origin` ORIGIN_NONE: no

@@ -142,36 +142,27 @@ static struct cell cell_of_small(const struct record *record)
                          .type = (uint8_t)record_type(record)};
 }
 
-static int copy_cell(struct unit *unit, const struct cell *source)
+struct unit record_cells(const struct record *record, struct cell *space)
 {
-    struct cut *cuts = NULL;
-    size_t size = source->cuts_count * sizeof *cuts;
-    if (size && !(cuts = heap_alloc(unit->heap, size)))
-        return -ENOMEM;
-    struct cell *cell = unit_obtain(unit, source->origin);
-    if (!cell) {
-        heap_free(unit->heap, cuts, size);
-        return -ENOMEM;
-    }
-    *cell = *source;
-    cell->cuts = cuts;
-    if (size)
-        memcpy(cuts, source->cuts, size);
-    return 0;
+    if (is_wide(record))
+        return record->wide->unit;
+    *space = cell_of_small(record);
+    return (struct unit){.cells = space, .count = record->origin != ORIGIN_NONE, .cap = 1};
 }
 
 int record_load(const struct record *record, struct unit *unit)
 {
-    unit_clear(unit);
-    if (!is_wide(record)) {
-        struct cell cell = cell_of_small(record);
-        return record->origin == ORIGIN_NONE ? 0 : copy_cell(unit, &cell);
-    }
-    const struct unit *source = &record->wide->unit;
-    int fault = 0;
-    for (uint16_t i = 0; i < source->count && !fault; i++)
-        fault = copy_cell(unit, &source->cells[i]);
-    return fault;
+    struct cell space;
+    struct unit source = record_cells(record, &space);
+    return unit_copy(unit, &source);
+}
+
+unsigned record_write(const struct record *record, const struct vector *known, struct buf *out)
+{
+    struct cell space;
+    struct address address = record_address(record);
+    struct unit unit = record_cells(record, &space);
+    return unit_write(&unit, &address, known, out);
 }
 
 static bool is_small_enough(const struct record *record, const struct unit *unit)

@@ -26,7 +26,6 @@ struct unit *cells_load(struct replica *replica, struct record *record)
     struct unit *wide = record_unit(record);
     if (wide)
         return wide;
-    unit_clear(&replica->scratch);
     return record_load(record, &replica->scratch) ? NULL : &replica->scratch;
 }
 
@@ -46,11 +45,10 @@ static int64_t children_sum(struct record *record, bool *is_any_live)
     return sum;
 }
 
-static struct view view_of_key(const struct replica *replica, struct record *record,
-                               const struct unit *unit)
+static struct unit_view view_of_key(const struct replica *replica, struct record *record,
+                                    const struct unit *unit)
 {
-    struct unit_view own = unit_view(unit, &replica->origins);
-    struct view view = {own.is_live, own.is_out_of_range, own.type, own.value};
+    struct unit_view own = unit_view(unit, &replica->origins), view = own;
     bool is_counter = own.is_live && own.type <= CELL_GCOUNTER;
     struct record *child = record_first_child(record);
     if (is_counter || (!child && !own.is_live))
@@ -64,40 +62,33 @@ static struct view view_of_key(const struct replica *replica, struct record *rec
     return view;
 }
 
-static struct view view_of(const struct replica *replica, struct record *record,
-                           const struct unit *unit)
+static struct unit_view view_of(const struct replica *replica, struct record *record,
+                                const struct unit *unit)
 {
     enum unit_kind kind = record_address(record).kind;
     if (kind == UNIT_LEASE) {
         int64_t count = 0;
         bool is_live = unit_lease_view(unit, replica->is_hidden, &count);
-        return (struct view){is_live, false, CELL_PRESENCE, count};
+        return (struct unit_view){is_live, false, CELL_PRESENCE, count};
     }
     if (kind == UNIT_KEY)
         return view_of_key(replica, record, unit);
     struct unit_view own = unit_view(unit, &replica->origins);
-    return (struct view){own.is_live, false, CELL_GSET, own.is_live};
+    return (struct unit_view){own.is_live, false, CELL_GSET, own.is_live};
 }
 
-struct view cells_view(const struct replica *replica, struct record *record)
+struct unit_view cells_view(const struct replica *replica, struct record *record)
 {
     uint16_t origin;
     const struct record_cell *small = record_small(record, &origin);
     enum cell_type type = record_type(record);
     if (small && origin == ORIGIN_NONE && !record_first_child(record))
-        return (struct view){.type = type};
+        return (struct unit_view){.type = type};
     if (small && type <= CELL_GCOUNTER)
-        return (struct view){origin != ORIGIN_NONE, false, type, small->total};
-    struct unit *wide = record_unit(record);
-    if (wide)
-        return view_of(replica, record, wide);
-    struct unit unit;
-    unit_init(&unit, replica->heap);
-    struct view view = {0};
-    if (record_load(record, &unit) == 0)
-        view = view_of(replica, record, &unit);
-    unit_deinit(&unit);
-    return view;
+        return (struct unit_view){origin != ORIGIN_NONE, false, type, small->total};
+    struct cell space;
+    struct unit unit = record_cells(record, &space);
+    return view_of(replica, record, &unit);
 }
 
 // The parent of a member or lease shows the sum of its children, unless a counter of the same key
@@ -128,33 +119,16 @@ int cells_log(struct replica *replica, struct record *record)
 {
     if (replica->is_recovering)
         return 0; // it comes from the journal
-    uint16_t origin;
-    struct address address = record_address(record);
-    const struct record_cell *small = record_small(record, &origin);
-    if (small && address.kind == UNIT_KEY && origin != ORIGIN_NONE) {
-        struct cell cell = {.sequence = small->sequence,
-                            .birth = small->birth,
-                            .write = small->sequence,
-                            .total = small->total,
-                            .origin = origin,
-                            .type = (uint8_t)record_type(record)};
-        struct unit unit = {.cells = &cell, .count = 1, .cap = 1};
-        unit_write(&unit, &address, &replica->before, &replica->units);
-    } else {
-        const struct unit *unit = cells_load(replica, record);
-        if (!unit)
-            return -ENOMEM;
-        unit_write(unit, &address, &replica->before, &replica->units);
-    }
+    record_write(record, &replica->before, &replica->units);
     replica->is_frame_needed = true;
     replica->units_count++;
     return buf_has_failed(&replica->units) ? -ENOMEM : 0;
 }
 
-int cells_settle(struct replica *replica, struct record *record, struct view before,
+int cells_settle(struct replica *replica, struct record *record, struct unit_view before,
                  enum change_op op)
 {
-    struct view after = cells_view(replica, record);
+    struct unit_view after = cells_view(replica, record);
     uint32_t set = (after.is_live ? RECORD_LIVE : 0) | (after.is_out_of_range ? RECORD_RANGE : 0);
     uint32_t clear = (RECORD_LIVE | RECORD_RANGE) & ~set;
     enum cell_type type = after.is_live ? after.type : record_type(record);
@@ -227,7 +201,7 @@ static int absorb_wide(struct replica *replica, struct record *record)
 // both are there, the amount gets a counter's cell, and the order of types decides what is shown.
 static int absorb_conflict(struct replica *replica, struct record *record)
 {
-    struct view before = cells_view(replica, record);
+    struct unit_view before = cells_view(replica, record);
     int64_t value = record_value_now(record);
     int64_t amount = (int64_t)((uint64_t)value - (uint64_t)before.value);
     if (amount == 0)

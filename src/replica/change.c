@@ -28,7 +28,7 @@ static int reset_record(struct replica *replica, struct record *record, enum cha
     int fault = catch_up(replica, record);
     if (fault)
         return fault;
-    struct view before = cells_view(replica, record);
+    struct unit_view before = cells_view(replica, record);
     struct unit *unit = cells_load(replica, record);
     if (!unit)
         return -ENOMEM;
@@ -108,7 +108,7 @@ int replica_add(struct replica *replica, struct span key, int64_t amount, int64_
     int fault = catch_up(replica, record);
     if (fault)
         return fault;
-    struct view before = cells_view(replica, record);
+    struct unit_view before = cells_view(replica, record);
     struct unit *unit = cells_load(replica, record);
     if (!unit)
         return -ENOMEM;
@@ -141,7 +141,7 @@ int replica_set(struct replica *replica, struct span key, int64_t value)
     int fault = catch_up(replica, record);
     if (fault)
         return fault;
-    struct view before = cells_view(replica, record);
+    struct unit_view before = cells_view(replica, record);
     struct unit *unit = cells_load(replica, record);
     if (!unit)
         return -ENOMEM;
@@ -163,7 +163,7 @@ int replica_create(struct replica *replica, struct span key, enum cell_type type
         return -ENOMEM;
     if (is_live(record) || (record_flags(record) & RECORD_DIRTY))
         return record_type(record) == type ? 0 : CHANGE_E_TYPE;
-    struct view before = cells_view(replica, record);
+    struct unit_view before = cells_view(replica, record);
     struct unit *unit = cells_load(replica, record);
     struct cell *cell = unit ? unit_obtain(unit, replica->self) : NULL;
     if (!cell)
@@ -190,7 +190,7 @@ int replica_set_add(struct replica *replica, struct span key, struct span member
         return -ENOMEM;
     if (is_live(record))
         return 0;
-    struct view before = cells_view(replica, record);
+    struct unit_view before = cells_view(replica, record);
     struct unit *unit = cells_load(replica, record);
     struct cell *cell = unit ? unit_obtain(unit, replica->self) : NULL;
     if (!cell)

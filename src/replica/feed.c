@@ -45,34 +45,6 @@ static bool find_cursor(const struct replica *replica, const struct vector *know
     return false;
 }
 
-static unsigned put_record(struct replica *replica, struct record *record,
-                           const struct vector *known, struct buf *out)
-{
-    uint16_t origin;
-    struct address address = record_address(record);
-    const struct record_cell *small = record_small(record, &origin);
-    if (small) {
-        if (origin == ORIGIN_NONE || small->sequence <= known->sequence[origin])
-            return 0;
-        if (address.kind == UNIT_KEY) {
-            struct cell cell = {.sequence = small->sequence,
-                                .birth = small->birth,
-                                .write = small->sequence,
-                                .total = small->total,
-                                .origin = origin,
-                                .type = (uint8_t)record_type(record)};
-            struct unit unit = {.cells = &cell, .count = 1, .cap = 1};
-            return unit_write(&unit, &address, known, out);
-        }
-    }
-    const struct unit *unit = cells_load(replica, record);
-    if (!unit) {
-        out->failed = true;
-        return 0;
-    }
-    return unit_write(unit, &address, known, out);
-}
-
 static void begin_walk(struct replica *replica, struct link *link)
 {
     link->is_walking = true;
@@ -96,25 +68,22 @@ static void sent(struct replica *replica, uint32_t index, size_t mark, unsigned 
 }
 
 struct walk_part {
-    struct replica *replica;
     const struct link *link;
+    struct buf *out;
     unsigned units;
 };
 
 static void walk_visit(void *ctx, struct record *record)
 {
     struct walk_part *part = ctx;
-    part->units +=
-        put_record(part->replica, record, &part->link->walk_from, &part->replica->effects.bytes)
-            ? 1
-            : 0;
+    part->units += record_write(record, &part->link->walk_from, part->out) > 0;
 }
 
 static void walk_part(struct replica *replica, uint32_t index)
 {
     struct link *link = &replica->node.links[index];
     struct buf *out = &replica->effects.bytes;
-    struct walk_part part = {replica, link, 0};
+    struct walk_part part = {link, out, 0};
     size_t mark = effects_open_send(&replica->effects);
     struct peer_feed head = {.is_walk = true,
                              .number = link->rounds_sent + 1,
@@ -188,7 +157,7 @@ static bool put_changed(struct replica *replica, const struct link *link,
         __builtin_prefetch(keyspace_change_at(replica->keyspace, change + FEED_AHEAD));
         struct record *record = keyspace_change_at(replica->keyspace, change);
         if (record && is_to_be_sent(record, known))
-            *out_units += put_record(replica, record, &link->sent, out) ? 1 : 0;
+            *out_units += record_write(record, &link->sent, out) > 0;
     }
     return out->len <= limit;
 }

@@ -95,7 +95,7 @@ static int join_absent(struct replica *replica, const struct address *address,
     fault = record_store(replica->keyspace, record, &replica->scratch);
     if (fault)
         return fault;
-    struct view nothing = {.type = type};
+    struct unit_view nothing = {.type = type};
     if (changed & CELL_CHANGED_RESET)
         collect_wanted(replica);
     if (address->kind == UNIT_LEASE)
@@ -145,7 +145,7 @@ static int join_present(struct replica *replica, const struct address *address,
     int outcome;
     if (join_in_place(replica, record, arriving, &outcome))
         return outcome;
-    struct view before = cells_view(replica, record);
+    struct unit_view before = cells_view(replica, record);
     unsigned changed;
     struct unit *unit = cells_load(replica, record);
     if (!unit)

@@ -91,7 +91,7 @@ void lease_recovered(struct replica *replica, struct record *record)
 
 static int write_lease(struct replica *replica, struct record *record, const struct lease *lease)
 {
-    struct view before = cells_view(replica, record);
+    struct unit_view before = cells_view(replica, record);
     struct unit *unit = cells_load(replica, record);
     struct cell *cell = unit ? unit_obtain(unit, replica->self) : NULL;
     if (!cell)
@@ -223,10 +223,10 @@ static void rehide_visit(void *ctx, struct record *record)
     if (record_address(record).kind != UNIT_LEASE || rehide->fault)
         return;
     int64_t shown = record_value(record);
-    struct view before = {.is_live = (record_flags(record) & RECORD_LIVE) != 0,
-                          .type = CELL_PRESENCE,
-                          .value = shown};
-    struct view after = cells_view(rehide->replica, record);
+    struct unit_view before = {.is_live = (record_flags(record) & RECORD_LIVE) != 0,
+                               .type = CELL_PRESENCE,
+                               .value = shown};
+    struct unit_view after = cells_view(rehide->replica, record);
     if (after.value != before.value || after.is_live != before.is_live)
         rehide->fault = cells_settle(rehide->replica, record, before, CHANGE_LEASE);
 }

@@ -88,12 +88,6 @@ void frame_open(struct replica *replica, struct buf *out, bool has_members);
 int frame_recover(void *ctx, struct span frame);
 
 // cells.c: one record's cells and what clients see of it
-struct view {
-    bool is_live;
-    bool is_out_of_range;
-    enum cell_type type;
-    int64_t value;
-};
 uint64_t cells_next(struct replica *replica); // the next sequence of this incarnation
 // Marks the record RECORD_NEAR when our total in it is far out, so that adds are reckoned exactly.
 void cells_near(struct replica *replica, struct record *record, int64_t total);
@@ -102,10 +96,10 @@ int cells_absorb(struct replica *replica, struct record *record);
 // Copies a record's cells into replica->scratch (NULL: -ENOMEM) and puts them back.
 struct unit *cells_load(struct replica *replica, struct record *record);
 int cells_store(struct replica *replica, struct record *record);
-struct view cells_view(const struct replica *replica, struct record *record);
+struct unit_view cells_view(const struct replica *replica, struct record *record);
 // After a change of cells that clients may see: value, flags, the parent's value, the change order,
 // the frame. `before` is the committed view from before the change.
-int cells_settle(struct replica *replica, struct record *record, struct view before,
+int cells_settle(struct replica *replica, struct record *record, struct unit_view before,
                  enum change_op op);
 // Writes the record's new cells into the frame.
 int cells_log(struct replica *replica, struct record *record);

@@ -5,21 +5,21 @@
 #include "replica/private.h"
 
 // What is committed, never what workers have added since: that is not on disk yet.
-static struct view committed_view(const struct replica *replica, struct record *record)
+static struct unit_view committed_view(const struct replica *replica, struct record *record)
 {
     if (record_type(record) <= CELL_GCOUNTER)
         return cells_view(replica, record);
     // Sets and presence change only here; no need to go through their members.
-    return (struct view){.is_live = (record_flags(record) & RECORD_LIVE) != 0,
-                         .type = record_type(record),
-                         .value = record_value(record)};
+    return (struct unit_view){.is_live = (record_flags(record) & RECORD_LIVE) != 0,
+                              .type = record_type(record),
+                              .value = record_value(record)};
 }
 
 static void fill(struct replica *replica, struct record *record, uint64_t version,
                  struct change *out)
 {
     struct note note;
-    struct view view = committed_view(replica, record);
+    struct unit_view view = committed_view(replica, record);
     *out = (struct change){.key = record_address(record).key,
                            .type = view.is_live ? view.type : record_type(record),
                            .op = view.is_live ? CHANGE_ADD : CHANGE_RESET,

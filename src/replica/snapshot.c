@@ -7,12 +7,7 @@
 static void snapshot_visit(void *ctx, struct record *record)
 {
     struct replica *replica = ctx;
-    struct address address = record_address(record);
-    const struct unit *unit = cells_load(replica, record);
-    if (unit)
-        unit_write(unit, &address, NULL, &replica->snapshot_frame);
-    else
-        replica->snapshot_frame.failed = true;
+    record_write(record, NULL, &replica->snapshot_frame);
 }
 
 static int begin(struct replica *replica)

@@ -32,6 +32,7 @@ struct keyspace *keyspace_new(struct heap *heap, const struct keyspace_options *
     keyspace->heap = heap;
     keyspace->seed = options->hash_seed;
     keyspace->shard_bits = bits;
+    table_sizes_init(keyspace);
     if (dirty_init(&keyspace->dirty, heap))
         goto free_keyspace;
     if (order_init(&keyspace->order, heap))
@@ -50,7 +51,7 @@ free_keyspace:
 
 static void free_shard(struct keyspace *keyspace, struct shard *shard)
 {
-    struct table *table = atomic_load_explicit(&shard->table, memory_order_relaxed);
+    struct table *table = shard_table(shard);
     for (uint64_t i = 0; table && i < table->slots_count; i++) {
         uint64_t slot = atomic_load_explicit(&table->slot[i], memory_order_relaxed);
         struct record *record = (struct record *)(uintptr_t)(slot << 16 >> 16);

@@ -64,10 +64,24 @@ struct table {
 
 struct shard { // one cache line; fields but `table` under the lock
     pthread_mutex_t lock;
-    struct table *_Atomic table; // NULL until the first record
-    uint64_t used_count;         // slots not empty, removed ones too
+    _Atomic uint64_t table; // its address, and above it the step of its size; 0: none yet
+    uint64_t used_count;    // slots not empty, removed ones too
     uint64_t live_count;
 };
+
+// A shard's array is of one of these sizes, so that a reader finds a hash's home in it without
+// touching its head, which would be one more miss. Shards begin with four different sizes: they do
+// not all grow at the same time, and what one outgrew is used up by the records of others.
+#define TABLE_FIRST      8u // and 9, 10, 11
+#define TABLE_STEPS      64u
+#define TABLE_STEP_SHIFT 48
+
+static inline struct table *shard_table(const struct shard *shard)
+{
+    // Acquire: pairs with the release in grow().
+    uint64_t table = atomic_load_explicit(&shard->table, memory_order_acquire);
+    return (struct table *)(uintptr_t)(table & (((uint64_t)1 << TABLE_STEP_SHIFT) - 1));
+}
 
 // ---- slab.c: records by size, in chunks; large ones alone
 
@@ -170,6 +184,7 @@ struct keyspace {
     struct heap *heap;
     uint64_t seed;
     unsigned shard_bits;
+    uint64_t table_sizes[TABLE_FIRST / 2][TABLE_STEPS];
     _Atomic uint64_t keys_count;
     _Atomic uint64_t tables_bytes, wide_bytes, records_count;
     struct dirty dirty;
@@ -190,3 +205,4 @@ int record_widen(struct keyspace *keyspace, struct record *record);
 void record_link(struct record *parent, struct record *child);
 void record_unlink(struct record *child);
 size_t table_size(uint64_t slots_count);
+void table_sizes_init(struct keyspace *keyspace);

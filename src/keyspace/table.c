@@ -6,6 +6,7 @@
 // Readers take no lock: slots and array are published by release stores, removed slots stay marked
 // until the end of their cluster goes, replaced arrays and removed records wait for a grace period.
 // Creating, removing and growing take the shard's lock.
+#include <assert.h>
 #include <errno.h>
 #include "base/wide.h"
 #include "keyspace/private.h"
@@ -14,7 +15,6 @@
 #define SLOT_REMOVED   1u
 #define SLOT_TAG_SHIFT 48
 #define SCAN_AHEAD     8u
-#define TABLE_FIRST    8u
 #define TABLE_FULL(n)  ((n) / 16 * 13 + (n) % 16 * 13 / 16) // 13/16; then a half more
 
 size_t table_size(uint64_t slots_count)
@@ -75,55 +75,75 @@ static void prefetch_ahead(const struct table *table, uint64_t at)
             slot_record(atomic_load_explicit(&table->slot[at + SCAN_AHEAD], memory_order_relaxed)));
 }
 
-// Acquire: pairs with the release in grow().
-static struct table *table_of(const struct shard *shard)
-{
-    return atomic_load_explicit(&shard->table, memory_order_acquire);
-}
-
 static bool is_dead(const struct record *record)
 {
     return (record_flags(record) & RECORD_DEAD) != 0;
 }
 
-static const struct shard *shard_of(const struct keyspace *keyspace, uint64_t hash)
+static uint64_t size_of(const struct keyspace *keyspace, uint64_t index, uint64_t step)
 {
-    return &keyspace->shard[shard_index(keyspace, hash)];
+    return keyspace->table_sizes[index % (TABLE_FIRST / 2)][step];
+}
+
+void table_sizes_init(struct keyspace *keyspace)
+{
+    for (unsigned i = 0; i < TABLE_FIRST / 2; i++) {
+        uint64_t size = TABLE_FIRST + i;
+        for (unsigned step = 0; step < TABLE_STEPS; step++) {
+            keyspace->table_sizes[i][step] = size;
+            size += size / 2;
+        }
+    }
+}
+
+struct home {
+    const struct table *table; // NULL: none yet
+    uint64_t at;
+    uint64_t slots_count;
+};
+
+static inline struct home home_in_shard(const struct keyspace *keyspace, uint64_t hash)
+{
+    uint64_t index = shard_index(keyspace, hash);
+    // Acquire: pairs with the release in grow().
+    uint64_t table = atomic_load_explicit(&keyspace->shard[index].table, memory_order_acquire);
+    uint64_t count = size_of(keyspace, index, table >> TABLE_STEP_SHIFT);
+    uint64_t address = table & (((uint64_t)1 << TABLE_STEP_SHIFT) - 1);
+    return (struct home){.table = (const struct table *)(uintptr_t)address,
+                         .at = home_of(keyspace, hash, count),
+                         .slots_count = count};
 }
 
 void keyspace_prefetch(const struct keyspace *keyspace, uint64_t hash)
 {
-    const struct table *table = table_of(shard_of(keyspace, hash));
-    if (table)
-        __builtin_prefetch(&table->slot[home_of(keyspace, hash, table->slots_count)]);
+    struct home home = home_in_shard(keyspace, hash);
+    if (home.table)
+        __builtin_prefetch(&home.table->slot[home.at]);
 }
 
 void keyspace_prefetch_record(const struct keyspace *keyspace, uint64_t hash)
 {
-    const struct table *table = table_of(shard_of(keyspace, hash));
-    if (!table)
-        return;
-    uint64_t at = home_of(keyspace, hash, table->slots_count);
-    for (unsigned i = 0; i < 8; i++) {
-        uint64_t slot = atomic_load_explicit(&table->slot[at], memory_order_relaxed);
+    struct home home = home_in_shard(keyspace, hash);
+    for (unsigned i = 0; home.table && i < 8; i++) {
+        uint64_t slot = atomic_load_explicit(&home.table->slot[home.at], memory_order_relaxed);
         if (slot == SLOT_EMPTY)
             return;
         if (slot_may_be(slot, hash)) {
             __builtin_prefetch(slot_record(slot), 1);
             return;
         }
-        at = next_of(table, at);
+        home.at = home.at + 1 == home.slots_count ? 0 : home.at + 1;
     }
 }
 
 struct record *keyspace_find(const struct keyspace *keyspace, const struct address *address,
                              uint64_t hash)
 {
-    const struct table *table = table_of(shard_of(keyspace, hash));
-    if (!table)
+    struct home home = home_in_shard(keyspace, hash);
+    if (!home.table)
         return NULL;
-    uint64_t at = home_of(keyspace, hash, table->slots_count);
-    for (uint64_t slot; (slot = get_slot(table, at)) != SLOT_EMPTY; at = next_of(table, at)) {
+    for (uint64_t slot; (slot = get_slot(home.table, home.at)) != SLOT_EMPTY;
+         home.at = home.at + 1 == home.slots_count ? 0 : home.at + 1) {
         if (!slot_may_be(slot, hash))
             continue;
         struct record *record = slot_record(slot);
@@ -144,20 +164,16 @@ static void place(const struct keyspace *keyspace, struct table *table, struct r
     set_slot(table, at, slot_of(record, hash));
 }
 
-// Shards begin with different sizes, so that they do not all grow at the same time, and what one
-// outgrew is used up by the records of others.
-static uint64_t first_count(const struct keyspace *keyspace, const struct shard *shard)
-{
-    return TABLE_FIRST + (uint64_t)(shard - keyspace->shard) % (TABLE_FIRST / 2);
-}
-
 // The same records in an array with room for one more. Readers of the old one finish there.
 static int grow(struct keyspace *keyspace, struct shard *shard)
 {
-    struct table *old = table_of(shard);
-    uint64_t count = old ? old->slots_count : first_count(keyspace, shard);
-    while (shard->live_count + 1 > TABLE_FULL(count))
-        count += count / 2;
+    struct table *old = shard_table(shard);
+    uint64_t index = (uint64_t)(shard - keyspace->shard);
+    uint64_t step = atomic_load_explicit(&shard->table, memory_order_relaxed) >> TABLE_STEP_SHIFT;
+    while (shard->live_count + 1 > TABLE_FULL(size_of(keyspace, index, step)))
+        step++;
+    assert(step < TABLE_STEPS);
+    uint64_t count = size_of(keyspace, index, step);
     struct table *table = heap_alloc(keyspace->heap, table_size(count));
     if (!table)
         return -ENOMEM;
@@ -171,8 +187,9 @@ static int grow(struct keyspace *keyspace, struct shard *shard)
     }
     shard->used_count = shard->live_count;
     atomic_fetch_add_explicit(&keyspace->tables_bytes, table_size(count), memory_order_relaxed);
-    // Release: pairs with table_of.
-    atomic_store_explicit(&shard->table, table, memory_order_release);
+    // Release: pairs with shard_table and home_in_shard.
+    atomic_store_explicit(&shard->table, (uint64_t)(uintptr_t)table | step << TABLE_STEP_SHIFT,
+                          memory_order_release);
     if (old)
         grace_retire_table(keyspace, old);
     return 0;
@@ -180,7 +197,7 @@ static int grow(struct keyspace *keyspace, struct shard *shard)
 
 static int make_room(struct keyspace *keyspace, struct shard *shard)
 {
-    const struct table *table = table_of(shard);
+    const struct table *table = shard_table(shard);
     if (table && shard->used_count + 1 <= TABLE_FULL(table->slots_count))
         return 0;
     return grow(keyspace, shard);
@@ -196,7 +213,7 @@ static struct record *create(struct keyspace *keyspace, const struct address *ad
     struct record *record = record_new(keyspace, address, parent, type);
     if (!record)
         return NULL;
-    place(keyspace, table_of(shard), record, hash);
+    place(keyspace, shard_table(shard), record, hash);
     shard->used_count++; // perhaps a removed slot was filled: then it only grows a little sooner
     shard->live_count++;
     return record;
@@ -281,7 +298,7 @@ bool keyspace_remove(struct keyspace *keyspace, struct record *record, int64_t e
     pthread_mutex_lock(&shard->lock);
     bool is_killed = kill(record, expected);
     if (is_killed)
-        unplace(shard, table_of(shard), place_of(keyspace, table_of(shard), record, hash));
+        unplace(shard, shard_table(shard), place_of(keyspace, shard_table(shard), record, hash));
     pthread_mutex_unlock(&shard->lock);
     if (!is_killed)
         return false;
@@ -354,7 +371,7 @@ uint64_t keyspace_scan(const struct keyspace *keyspace, uint64_t cursor, unsigne
     uint64_t index = shard_index(keyspace, cursor), from = within_shard(keyspace, cursor);
     unsigned visited = 0;
     while (index < shards_count && visited < count) {
-        const struct table *table = table_of(&keyspace->shard[index]);
+        const struct table *table = shard_table(&keyspace->shard[index]);
         struct window window = {0};
         if (table) {
             window = window_of(table, from, count - visited, keyspace->shard_bits);

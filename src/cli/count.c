@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "base/crc32c.h"
 #include "cli/count.h"
 #include "cli/main.h"
@@ -198,7 +199,7 @@ void count_settle(struct count *count)
 
 static void on_again(struct loop_timer *timer)
 {
-    struct count *count = (struct count *)((char *)timer - offsetof(struct count, again));
+    struct count *count = owner_of(timer, struct count, again);
     if (!count->is_open)
         count_dial(count);
     else
@@ -207,7 +208,7 @@ static void on_again(struct loop_timer *timer)
 
 static void on_tick(struct loop_timer *timer)
 {
-    struct count *count = (struct count *)((char *)timer - offsetof(struct count, tick));
+    struct count *count = owner_of(timer, struct count, tick);
     uint64_t now_ms = loop_now_ms(count->loop);
     uint64_t retry_ms = (uint64_t)options_number(count->options, "retry");
     if (count->lost_ms && now_ms - count->lost_ms > retry_ms) {
@@ -223,7 +224,7 @@ static void on_tick(struct loop_timer *timer)
 
 static void on_signal(struct signals *signals, int number)
 {
-    struct count *count = (struct count *)((char *)signals - offsetof(struct count, signals));
+    struct count *count = owner_of(signals, struct count, signals);
     if (number == SIGCHLD)
         return;
     if (count->is_stopping || !count->is_connected) {

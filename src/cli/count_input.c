@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "base/decimal.h"
 #include "cli/count.h"
 
@@ -12,7 +13,7 @@
 
 static struct count *count_of_input(struct watch *watch)
 {
-    return (struct count *)((char *)watch - offsetof(struct count, input));
+    return owner_of(watch, struct count, input);
 }
 
 static void unwatch(struct count *count)

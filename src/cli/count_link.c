@@ -2,6 +2,7 @@
 // Windows to the database and its answers. After a break nothing is assumed: the mark is read
 // again, and what it does not cover is sent again.
 #include <errno.h>
+#include "base/owner.h"
 #include "base/decimal.h"
 #include "cli/count.h"
 #include "wire/resp.h"
@@ -11,7 +12,7 @@
 
 static struct count *count_of_stream(struct stream *stream)
 {
-    return (struct count *)((char *)stream - offsetof(struct count, stream));
+    return owner_of(stream, struct count, stream);
 }
 
 static void put_command(struct buf *out, const char *name, const char *argument)

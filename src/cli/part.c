@@ -6,12 +6,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "cli/part.h"
 #include "os/log.h"
 
@@ -89,7 +89,7 @@ static bool read_output(struct part *part)
 static void on_output(struct watch *watch, uint32_t events)
 {
     (void)events;
-    struct part *part = (struct part *)((char *)watch - offsetof(struct part, output));
+    struct part *part = owner_of(watch, struct part, output);
     if (!read_output(part))
         close_output(part);
 }
@@ -98,7 +98,7 @@ static void on_output(struct watch *watch, uint32_t events)
 
 static void on_restart(struct loop_timer *timer)
 {
-    struct part *part = (struct part *)((char *)timer - offsetof(struct part, restart));
+    struct part *part = owner_of(timer, struct part, restart);
     int fault = part_start(part);
     if (fault)
         log_line("up", NULL, "cannot start %s's %s again: %s", part->region, part->kind,

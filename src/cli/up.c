@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "cli/main.h"
 #include "cli/options.h"
 #include "cli/part.h"
@@ -281,7 +282,7 @@ static void on_failed(struct part *part)
 
 static void on_signal(struct signals *signals, int number)
 {
-    struct up *up = (struct up *)((char *)signals - offsetof(struct up, signals));
+    struct up *up = owner_of(signals, struct up, signals);
     if (number == SIGCHLD) {
         for (unsigned kind = 0; kind < KINDS; kind++)
             each_of(up, kind, part_reap);
@@ -297,7 +298,7 @@ static void on_signal(struct signals *signals, int number)
 
 static void on_timer(struct loop_timer *timer)
 {
-    struct up *up = (struct up *)((char *)timer - offsetof(struct up, timer));
+    struct up *up = owner_of(timer, struct up, timer);
     if (up->is_stopping) {
         log_line("up", NULL, "%s parts did not stop within %d s: killing what is left",
                  kinds[up->stopping].name, UP_STOP_MS / 1000);

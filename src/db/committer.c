@@ -8,15 +8,13 @@
 // A commit whose drain did not reach the end of what workers had added (replica_is_drained) lets
 // nobody go: the next one, which begins at once, does.
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
+#include "base/owner.h"
 #include "db/private.h"
 #include "os/clock.h"
 
 #define TICK_MS         50
 #define PEER_SPACING_MS 2 // relaxed: between commits that only peers or housekeeping ask for
-
-#define owner_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 static uint64_t now_ms(const struct committer *committer)
 {

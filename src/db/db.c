@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "db/private.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -105,7 +105,7 @@ void db_drain(struct db *db)
 
 static void on_farewell(struct loop_timer *timer)
 {
-    loop_stop(((struct db *)((char *)timer - offsetof(struct db, farewell)))->loop);
+    loop_stop(owner_of(timer, struct db, farewell)->loop);
 }
 
 // Workers are gone: the last commit, then the peers' streams end after what it had for them.
@@ -146,7 +146,7 @@ static void on_woken(void *ctx)
 static void on_signal(struct signals *signals, int number)
 {
     if (number != SIGCHLD)
-        db_drain((struct db *)((char *)signals - offsetof(struct db, signals)));
+        db_drain(owner_of(signals, struct db, signals));
 }
 
 // ---- opening

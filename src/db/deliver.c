@@ -2,7 +2,7 @@
 // A worker's side of publish and subscribe. A message for another worker is posted there as one
 // copy; each worker encodes it once for each protocol version that its subscribers speak and hands
 // every subscriber the same bytes.
-#include <stddef.h>
+#include "base/owner.h"
 #include "base/glob.h"
 #include "db/private.h"
 #include "os/clock.h"
@@ -139,7 +139,7 @@ static struct worker *worker_of(struct host *host)
 
 static struct client *client_of(struct session *session)
 {
-    return (struct client *)((char *)session - offsetof(struct client, session));
+    return owner_of(session, struct client, session);
 }
 
 static void count(struct session *session, enum topic_kind kind, int difference)

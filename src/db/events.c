@@ -7,8 +7,8 @@
 // next batch is asked for later. Of the built-in hook nothing can be observed but its messages: it
 // is not run for keys that nobody listens to.
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
+#include "base/owner.h"
 #include "db/private.h"
 #include "os/clock.h"
 #include "os/usage.h"
@@ -173,12 +173,12 @@ static void go_on(struct events *events)
 
 static void on_credit(struct loop_timer *timer)
 {
-    go_on((struct events *)((char *)timer - offsetof(struct events, timer)));
+    go_on(owner_of(timer, struct events, timer));
 }
 
 static void on_batch(struct loop_post *post)
 {
-    go_on((struct events *)((char *)post - offsetof(struct events, post)));
+    go_on(owner_of(post, struct events, post));
 }
 
 static void *run(void *ctx)
@@ -195,7 +195,7 @@ static void *run(void *ctx)
 
 static void on_home(struct loop_post *post)
 {
-    struct events *events = (struct events *)((char *)post - offsetof(struct events, post));
+    struct events *events = owner_of(post, struct events, post);
     events->is_out = false;
     events->counts = events->counts_here;
     memcpy(events->error, events->error_here, sizeof events->error);

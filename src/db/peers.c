@@ -2,8 +2,8 @@
 // Peer sockets: the node's wishes become streams, and what streams do becomes the node's events. A
 // link has one connection at a time, found by its number.
 #include <errno.h>
-#include <stddef.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "db/private.h"
 
 static const struct stream_limits peer_limits = {
@@ -86,7 +86,7 @@ static void give_up(struct peer_conn *conn)
 
 static void on_accepted(struct listener *listener, int fd)
 {
-    struct peers *peers = (struct peers *)((char *)listener - offsetof(struct peers, listener));
+    struct peers *peers = owner_of(listener, struct peers, listener);
     struct committer *committer = &peers->db->committer;
     uint32_t link;
     if (committer->server.has_failed || replica_accept(committer->replica, &link)) {

@@ -2,13 +2,11 @@
 // A worker thread: its loop, its listener, its clients; its turn's end, at which it tells the
 // replica thread that something waits; and its drain.
 #include <errno.h>
-#include <stddef.h>
+#include "base/owner.h"
 #include "db/private.h"
 
 #define DRAIN_MS_MAX  2000  // for clients that do not read, or whose commits do not come
 #define ARGV_KEPT_MAX 65536 // of a worker that rests
-
-#define owner_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 // ---- its clients
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "os/private.h"
 
 #define FAREWELL_MS    2000
@@ -35,7 +36,7 @@ static void end(struct farewell *farewell)
 
 static void on_due(struct loop_timer *timer)
 {
-    end((struct farewell *)((char *)timer - offsetof(struct farewell, timer)));
+    end(owner_of(timer, struct farewell, timer));
 }
 
 static void on_ready(struct watch *watch, uint32_t events)

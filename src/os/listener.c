@@ -2,8 +2,8 @@
 // Accepting on a loop. Level-triggered: what a turn leaves waits for the next one, so connections
 // that come in numbers do not starve those that are there.
 #include <errno.h>
-#include <stddef.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "os/tcp.h"
 
 #define ACCEPTS_A_TURN   64
@@ -11,8 +11,7 @@
 
 static void on_retry(struct loop_timer *timer)
 {
-    struct listener *listener =
-        (struct listener *)((char *)timer - offsetof(struct listener, retry));
+    struct listener *listener = owner_of(timer, struct listener, retry);
     loop_change(listener->loop, &listener->watch, EPOLLIN);
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "realtime/pulse.h"
 
 // ---- lists
@@ -186,7 +187,7 @@ void pulse_untracked(struct pulse *pulse, struct topic *topic)
 
 static void on_due(struct loop_timer *timer)
 {
-    struct pulse *pulse = (struct pulse *)((char *)timer - offsetof(struct pulse, timer));
+    struct pulse *pulse = owner_of(timer, struct pulse, timer);
     uint64_t next_ms = pulse_beat(pulse, loop_now_ms(pulse->loop));
     loop_timer_set(pulse->loop, &pulse->timer, next_ms);
 }

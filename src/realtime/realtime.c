@@ -4,9 +4,9 @@
 // service hears of them until the last, so that no count dips while they move.
 #include <errno.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include "base/owner.h"
 #include "os/clock.h"
 #include "os/heap_system.h"
 #include "os/log.h"
@@ -30,8 +30,7 @@ static void arm_tick(struct realtime *realtime)
 
 static void on_tick(struct loop_timer *timer)
 {
-    struct realtime *realtime =
-        (struct realtime *)((char *)timer - offsetof(struct realtime, tick));
+    struct realtime *realtime = owner_of(timer, struct realtime, tick);
     realtime->ticked_ms = loop_now_ms(realtime->loop);
     realtime->gauges.ticks++;
     fanout_tick(&realtime->fanout);
@@ -56,8 +55,7 @@ int realtime_apply(struct realtime *realtime, struct topic *topic,
 static void on_value(struct upstream *upstream, struct topic *topic,
                      const struct topic_update *update)
 {
-    struct realtime *realtime =
-        (struct realtime *)((char *)upstream - offsetof(struct realtime, upstream));
+    struct realtime *realtime = owner_of(upstream, struct realtime, upstream);
     realtime_apply(realtime, topic, update);
 }
 
@@ -83,8 +81,7 @@ static void drain_some(struct realtime *realtime, uint64_t elapsed_ms)
 
 static void on_drain(struct loop_timer *timer)
 {
-    struct realtime *realtime =
-        (struct realtime *)((char *)timer - offsetof(struct realtime, drain));
+    struct realtime *realtime = owner_of(timer, struct realtime, drain);
     uint64_t now_ms = loop_now_ms(realtime->loop);
     uint64_t elapsed_ms = now_ms - realtime->drain_since_ms;
     drain_some(realtime, elapsed_ms);
@@ -98,8 +95,7 @@ static void on_drain(struct loop_timer *timer)
 
 static void on_signal(struct signals *signals, int number)
 {
-    struct realtime *realtime =
-        (struct realtime *)((char *)signals - offsetof(struct realtime, signals));
+    struct realtime *realtime = owner_of(signals, struct realtime, signals);
     if (number != SIGTERM && number != SIGINT)
         return;
     if (realtime->is_draining) {
@@ -117,8 +113,7 @@ static void on_signal(struct signals *signals, int number)
 
 static void on_accepted(struct listener *listener, int fd)
 {
-    struct realtime *realtime =
-        (struct realtime *)((char *)listener - offsetof(struct realtime, listener));
+    struct realtime *realtime = owner_of(listener, struct realtime, listener);
     visitor_accept(realtime, fd);
 }
 

@@ -4,6 +4,7 @@
 // forgotten and nothing is asked for twice at once. One failure is logged when a row of them
 // begins, and its end.
 #include <errno.h>
+#include "base/owner.h"
 #include "os/clock.h"
 #include "os/heap_system.h"
 #include "os/log.h"
@@ -73,8 +74,7 @@ static void back_off(struct upstream *upstream, const char *why)
 
 static void on_due(struct loop_timer *timer)
 {
-    struct upstream *upstream =
-        (struct upstream *)((char *)timer - offsetof(struct upstream, timer));
+    struct upstream *upstream = owner_of(timer, struct upstream, timer);
     if (upstream->is_waiting)
         upstream->is_waiting = false; // the end of this turn asks
     else if (upstream->is_open)
@@ -83,8 +83,7 @@ static void on_due(struct loop_timer *timer)
 
 static void on_closed(struct stream *stream, int fault)
 {
-    struct upstream *upstream =
-        (struct upstream *)((char *)stream - offsetof(struct upstream, stream));
+    struct upstream *upstream = owner_of(stream, struct upstream, stream);
     upstream->is_open = false;
     if (upstream->asked.first && upstream->is_proven && fault != -ETIMEDOUT) {
         ask_again(upstream); // it was kept too long: the end of this turn dials anew
@@ -195,8 +194,7 @@ static void take_answer(struct upstream *upstream, const struct http_response *r
 
 static size_t on_input(struct stream *stream, struct span input)
 {
-    struct upstream *upstream =
-        (struct upstream *)((char *)stream - offsetof(struct upstream, stream));
+    struct upstream *upstream = owner_of(stream, struct upstream, stream);
     struct http_response response;
     size_t used = 0;
     int outcome = http_parse_response(&upstream->parser, input, &upstream->body, &response, &used);

@@ -3,9 +3,9 @@
 // only what a socket does not take is copied. RFC 6455: a Close is answered with its code, then the
 // stream ends; a violation is told by the codec with the code to close with.
 #include <errno.h>
-#include <stddef.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "os/clock.h"
 #include "realtime/echo.h"
 #include "realtime/part.h"
@@ -99,10 +99,8 @@ static void fall_due(struct visitor *visitor)
 
 static void on_due(struct loop_timer *timer)
 {
-    struct visitors *visitors =
-        (struct visitors *)((char *)timer - offsetof(struct visitors, timer));
-    struct realtime *realtime =
-        (struct realtime *)((char *)visitors - offsetof(struct realtime, visitors));
+    struct visitors *visitors = owner_of(timer, struct visitors, timer);
+    struct realtime *realtime = owner_of(visitors, struct realtime, visitors);
     uint64_t now_ms = loop_now_ms(realtime->loop);
     uint64_t next_ms = UINT64_MAX;
     for (int sweep = 0; sweep < SWEEPS; sweep++) {
@@ -137,8 +135,7 @@ void visitor_end(struct visitor *visitor, uint16_t code, const char *reason)
 
 bool visitor_tell(struct subscriber *subscriber, struct span frame)
 {
-    struct visitor *visitor =
-        (struct visitor *)((char *)subscriber - offsetof(struct visitor, subscriber));
+    struct visitor *visitor = owner_of(subscriber, struct visitor, subscriber);
     struct stream *stream = &visitor->stream;
     if (stream->is_blocked || stream->is_closing) {
         if (visitor->sweep == SWEEP_LIVE)

@@ -2,6 +2,7 @@
 // A write and the read of its outcome leave for the database together: one round trip. The read may
 // see later writes of others too; it sees this one at least. Reads that were asked for before a
 // write are sent before it, so a pipelined GET does not see a POST behind it.
+#include "base/owner.h"
 #include "base/decimal.h"
 #include "os/heap_system.h"
 #include "service/counters.h"
@@ -89,8 +90,7 @@ static void answer_counter(struct exchange *exchange, const struct value *value)
 
 static void on_value(struct value_call *call, const struct value *value)
 {
-    struct exchange *exchange =
-        (struct exchange *)((char *)call - offsetof(struct exchange, value));
+    struct exchange *exchange = owner_of(call, struct exchange, value);
     if (exchange->has_failed)
         fault_error(exchange, buf_span(&exchange->rows));
     else if (value->outcome == VALUE_HERE)
@@ -218,7 +218,7 @@ void counters_get_many(struct exchange *exchange, const struct http_request *req
 // The answer waits for the read that was asked for behind the write.
 static void on_write(struct resp_call *call, const struct answer_token *answer)
 {
-    struct exchange *exchange = (struct exchange *)((char *)call - offsetof(struct exchange, call));
+    struct exchange *exchange = owner_of(call, struct exchange, call);
     if (!answer || answer->kind != ANSWER_ERROR)
         return; // when the connection is lost, so is the read
     exchange->has_failed = true;
@@ -288,7 +288,7 @@ void counters_set(struct exchange *exchange, const struct http_request *request)
 
 static void on_deleted(struct resp_call *call, const struct answer_token *answer)
 {
-    struct exchange *exchange = (struct exchange *)((char *)call - offsetof(struct exchange, call));
+    struct exchange *exchange = owner_of(call, struct exchange, call);
     if (fault_is_answered(exchange, answer))
         return;
     struct exchange_answer done = {.status = 204};

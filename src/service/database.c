@@ -3,6 +3,7 @@
 // loss is logged when a row of them begins, and its end. A database that accepts commands but does
 // not answer is left after ANSWER_TIMEOUT_MS.
 #include <errno.h>
+#include "base/owner.h"
 #include "os/clock.h"
 #include "os/log.h"
 #include "service/database.h"
@@ -104,8 +105,7 @@ static void join(struct database *database)
 
 static void on_info(struct resp_call *call, const struct answer_token *answer)
 {
-    struct database_side *side =
-        (struct database_side *)((char *)call - offsetof(struct database_side, info));
+    struct database_side *side = owner_of(call, struct database_side, info);
     if (!answer)
         return;
     if (answer->kind == ANSWER_BULK || answer->kind == ANSWER_VERBATIM)
@@ -118,8 +118,7 @@ static void on_info(struct resp_call *call, const struct answer_token *answer)
 
 static void on_hello(struct resp_call *call, const struct answer_token *answer)
 {
-    struct database_side *side =
-        (struct database_side *)((char *)call - offsetof(struct database_side, hello));
+    struct database_side *side = owner_of(call, struct database_side, hello);
     if (answer && answer->kind == ANSWER_ERROR)
         lose(side->database, "it refuses HELLO");
 }
@@ -166,8 +165,7 @@ static void seek(struct database *database)
 
 static void on_pong(struct resp_call *call, const struct answer_token *answer)
 {
-    struct database_side *side =
-        (struct database_side *)((char *)call - offsetof(struct database_side, ping));
+    struct database_side *side = owner_of(call, struct database_side, ping);
     (void)answer;
     side->is_pinging = false;
 }
@@ -189,8 +187,7 @@ static bool is_answering(struct database_side *side, uint64_t now_ms)
 
 static void on_due(struct loop_timer *timer)
 {
-    struct database *database =
-        (struct database *)((char *)timer - offsetof(struct database, timer));
+    struct database *database = owner_of(timer, struct database, timer);
     uint64_t now_ms = loop_now_ms(database->loop);
     if (database->state == DATABASE_AWAY)
         seek(database);

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "base/decimal.h"
 #include "os/log.h"
 #include "service/heartbeats.h"
@@ -41,7 +42,7 @@ static void note_refusal(struct share *share, const struct answer_token *answer)
 
 static void on_lease(struct resp_call *call, const struct answer_token *answer)
 {
-    struct share *share = (struct share *)((char *)call - offsetof(struct share, lease));
+    struct share *share = owner_of(call, struct share, lease);
     struct audience *audience = share->heartbeats->audience;
     share->is_lease_asked = false;
     if (answer && answer->kind == ANSWER_ERROR)
@@ -269,8 +270,7 @@ void heartbeats_take(struct heartbeats *heartbeats, struct span datagram)
 
 static void on_ready(struct watch *watch, uint32_t events)
 {
-    struct heartbeats *heartbeats =
-        (struct heartbeats *)((char *)watch - offsetof(struct heartbeats, watch));
+    struct heartbeats *heartbeats = owner_of(watch, struct heartbeats, watch);
     uint8_t bytes[HEARTBEAT_BYTES_MAX + 1]; // one more, so that a longer one is seen to be
     (void)events;
     for (unsigned i = 0; i < DATAGRAMS_A_TURN; i++) {
@@ -285,8 +285,7 @@ static void on_ready(struct watch *watch, uint32_t events)
 
 static void on_due(struct loop_timer *timer)
 {
-    struct heartbeats *heartbeats =
-        (struct heartbeats *)((char *)timer - offsetof(struct heartbeats, timer));
+    struct heartbeats *heartbeats = owner_of(timer, struct heartbeats, timer);
     uint64_t now_ms = loop_now_ms(heartbeats->loop);
     heartbeats_sweep(heartbeats, now_ms);
     loop_timer_set(heartbeats->loop, timer, now_ms + SWEEP_MS);

@@ -5,6 +5,7 @@
 // each; but a client that takes no output is the kernel's to end.
 #include <errno.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "os/clock.h"
 #include "os/heap_system.h"
 #include "os/log.h"
@@ -350,8 +351,7 @@ static const struct stream_limits limits = {.in_max = 2 * SERVICE_REQUEST_BYTES_
 
 static void on_accepted(struct listener *listener, int fd)
 {
-    struct http_door *door =
-        (struct http_door *)((char *)listener - offsetof(struct http_door, listener));
+    struct http_door *door = owner_of(listener, struct http_door, listener);
     struct http_client *client = NULL;
     if (door->count < SERVICE_CONNECTIONS_MAX)
         client = heap_alloc(heap_system(), sizeof *client);
@@ -389,8 +389,7 @@ static void sweep_one(struct http_client *client, uint64_t now_ms)
 
 static void on_due(struct loop_timer *timer)
 {
-    struct http_door *door =
-        (struct http_door *)((char *)timer - offsetof(struct http_door, timer));
+    struct http_door *door = owner_of(timer, struct http_door, timer);
     uint64_t now_ms = loop_now_ms(door->loop);
     struct http_client *client = door->first;
     door->time_s = (int64_t)(clock_wall_ms() / 1000);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // QUIPU.LINKS and QUIPU.LINK behind HTTP. Whether links may be cut is the database's to say.
+#include "base/owner.h"
 #include "base/decimal.h"
 #include "service/faults.h"
 #include "service/links.h"
@@ -40,7 +41,7 @@ static void put_link(struct buf *out, const struct answer_token *row)
 
 static void on_links(struct resp_call *call, const struct answer_token *answer)
 {
-    struct exchange *exchange = (struct exchange *)((char *)call - offsetof(struct exchange, call));
+    struct exchange *exchange = owner_of(call, struct exchange, call);
     if (fault_is_answered(exchange, answer))
         return;
     struct buf *body = &exchange->service->door.answer;
@@ -74,7 +75,7 @@ void service_links_get(struct exchange *exchange, const struct http_request *req
 
 static void on_switched(struct resp_call *call, const struct answer_token *answer)
 {
-    struct exchange *exchange = (struct exchange *)((char *)call - offsetof(struct exchange, call));
+    struct exchange *exchange = owner_of(call, struct exchange, call);
     if (!fault_is_answered(exchange, answer))
         service_links_get(exchange, NULL); // the answer is the state after it
 }

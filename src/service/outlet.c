@@ -4,6 +4,7 @@
 // logged when a row of them begins, the second at the earliest: the first may be a kept connection
 // that the node closed.
 #include <errno.h>
+#include "base/owner.h"
 #include "base/decimal.h"
 #include "os/clock.h"
 #include "os/heap_system.h"
@@ -133,7 +134,7 @@ static void succeed(struct outlet *outlet)
 
 static struct outlet *outlet_of(struct stream *stream)
 {
-    return (struct outlet *)((char *)stream - offsetof(struct outlet, stream));
+    return owner_of(stream, struct outlet, stream);
 }
 
 static size_t on_input(struct stream *stream, struct span input)
@@ -173,7 +174,7 @@ static void on_closed(struct stream *stream, int fault)
 
 static void on_due(struct loop_timer *timer)
 {
-    struct outlet *outlet = (struct outlet *)((char *)timer - offsetof(struct outlet, timer));
+    struct outlet *outlet = owner_of(timer, struct outlet, timer);
     if (outlet->is_asked) {
         stream_abort(&outlet->stream, -ETIMEDOUT);
         return;

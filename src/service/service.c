@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "base/owner.h"
 #include "os/clock.h"
 #include "os/log.h"
 #include "os/process.h"
@@ -26,16 +27,14 @@ void service_turn_end(struct service *service)
 
 static void on_up(struct database *database)
 {
-    struct service *service =
-        (struct service *)((char *)database - offsetof(struct service, database));
+    struct service *service = owner_of(database, struct service, database);
     updates_database_up(&service->updates);
     heartbeats_database_up(&service->heartbeats);
 }
 
 static void on_message(struct database *database, const struct answer_token *push)
 {
-    struct service *service =
-        (struct service *)((char *)database - offsetof(struct service, database));
+    struct service *service = owner_of(database, struct service, database);
     updates_message(&service->updates, push);
 }
 
@@ -50,8 +49,7 @@ static const struct database_ops database_ops = {.on_up = on_up, .on_message = o
 
 static void on_drain(struct loop_timer *timer)
 {
-    struct service *service =
-        (struct service *)((char *)timer - offsetof(struct service, drain_timer));
+    struct service *service = owner_of(timer, struct service, drain_timer);
     uint64_t now_ms = loop_now_ms(service->loop);
     if (http_door_is_empty(&service->door) || now_ms >= service->drain_end_ms)
         loop_stop(service->loop);
@@ -61,8 +59,7 @@ static void on_drain(struct loop_timer *timer)
 
 static void on_signal(struct signals *signals, int number)
 {
-    struct service *service =
-        (struct service *)((char *)signals - offsetof(struct service, signals));
+    struct service *service = owner_of(signals, struct service, signals);
     if (number == SIGCHLD)
         return;
     if (service->is_draining) {

@@ -3,6 +3,7 @@
 // newer; a key that is gone is told by a version in the event, but not in a read: there it gets the
 // version after the one known, which is no later than that of its end, and only if no event came
 // in between.
+#include "base/owner.h"
 #include "os/heap_system.h"
 #include "os/log.h"
 #include "service/updates.h"
@@ -103,7 +104,7 @@ static void take_missing(struct updates *updates, struct tally *tally)
 
 static void on_value(struct value_call *call, const struct value *value)
 {
-    struct tally *tally = (struct tally *)((char *)call - offsetof(struct tally, read));
+    struct tally *tally = owner_of(call, struct tally, read);
     struct updates *updates = tally->updates;
     tally->is_reading = false;
     bool is_ours = (value->outcome == VALUE_HERE || value->outcome == VALUE_MISSING) &&
@@ -283,7 +284,7 @@ static void check(struct updates *updates, struct tally *tally, uint64_t now_ms)
 
 static void on_due(struct loop_timer *timer)
 {
-    struct updates *updates = (struct updates *)((char *)timer - offsetof(struct updates, timer));
+    struct updates *updates = owner_of(timer, struct updates, timer);
     uint64_t now_ms = loop_now_ms(updates->loop);
     for (unsigned i = 0; i < CHECKS_A_TICK && updates->watch_first; i++) {
         if (now_ms < updates->watch_first->checked_ms + CHECK_EVERY_MS)

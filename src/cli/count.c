@@ -5,8 +5,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "base/owner.h"
 #include "base/crc32c.h"
+#include "base/hex.h"
+#include "base/owner.h"
 #include "cli/count.h"
 #include "cli/main.h"
 #include "os/clock.h"
@@ -243,8 +244,7 @@ static bool load_state(struct count *count)
     uint32_t settings = crc32c_extend(crc32c_extend(0, by), count->prefix);
     uint8_t chance[COUNT_RUN_LEN / 2];
     random_bytes(chance, sizeof chance);
-    for (size_t i = 0; i < sizeof chance; i++)
-        snprintf(count->state.run + 2 * i, 3, "%02x", chance[i]);
+    hex_write(count->state.run, span_of(chance, sizeof chance));
     int outcome =
         count->state_path ? count_state_load(&count->state, count->state_path) : COUNT_STATE_E_NONE;
     const char *why = NULL;

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <unistd.h>
-#include "base/owner.h"
 #include "base/decimal.h"
+#include "base/owner.h"
 #include "cli/count.h"
 
 #define PUMP_LINES 65536 // a turn: signals and progress come between

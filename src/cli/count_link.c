@@ -2,8 +2,8 @@
 // Windows to the database and its answers. After a break nothing is assumed: the mark is read
 // again, and what it does not cover is sent again.
 #include <errno.h>
-#include "base/owner.h"
 #include "base/decimal.h"
+#include "base/owner.h"
 #include "cli/count.h"
 #include "wire/resp.h"
 

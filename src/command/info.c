@@ -3,6 +3,7 @@
 // Names that Redis has are Redis's; what only quipu has is in the section "quipu".
 #include <stdarg.h>
 #include <stdio.h>
+#include "base/hex.h"
 #include "command/handlers.h"
 #include "command/links.h"
 
@@ -172,9 +173,8 @@ static void put_quipu(struct info *info)
     const struct incarnation *incarnation = &replica_origins(info->call->replica)->list[node->self];
     struct replica_counts counts = replica_counts(info->call->replica);
     const char *blocker = node_stability_blocker(node);
-    char hex[2 * sizeof incarnation->bytes + 1];
-    for (size_t i = 0; i < sizeof incarnation->bytes; i++)
-        snprintf(hex + 2 * i, 3, "%02x", incarnation->bytes[i]);
+    char hex[2 * sizeof incarnation->bytes + 1] = {0};
+    hex_write(hex, span_of(incarnation->bytes, sizeof incarnation->bytes));
     put(info, "epoch:%s", info->call->identity->epoch);
     put(info, "replica:%s", info->call->identity->replica);
     put(info, "cluster:%s", info->call->identity->cluster);

@@ -2,6 +2,7 @@
 // Members and links: what QUIPU.LINKS, MEMBERS, FRESH and LINK answer. "Behind" is counted in
 // sequences, which are changed cells: what a vector that the other end acknowledged lacks of ours,
 // or ours of the newest that it told.
+#include "base/hex.h"
 #include "command/handlers.h"
 #include "command/links.h"
 #include "replica/change.h"
@@ -153,13 +154,9 @@ int apply_link(struct call *call)
 
 void put_incarnation(struct call *call, uint16_t origin)
 {
-    static const char digits[] = "0123456789abcdef";
     const struct incarnation *incarnation = &replica_origins(call->replica)->list[origin];
     uint8_t text[2 * sizeof incarnation->bytes];
-    for (size_t i = 0; i < sizeof incarnation->bytes; i++) {
-        text[2 * i] = (uint8_t)digits[incarnation->bytes[i] >> 4];
-        text[2 * i + 1] = (uint8_t)digits[incarnation->bytes[i] & 15];
-    }
+    hex_write(text, span_of(incarnation->bytes, sizeof incarnation->bytes));
     reply_bulk(call->reply, span_of(text, sizeof text));
 }
 

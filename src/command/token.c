@@ -9,27 +9,12 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/decimal.h"
+#include "base/hex.h"
 #include "command/handlers.h"
 
 #define TOKEN_PREFIX    "q1-"
 #define TOKEN_BYTES_MAX (10 + LIMIT_ORIGINS * (16 + 10) + 4)
 #define WAIT_MS_MAX     (10 * 60 * 1000)
-
-static void put_hex(struct buf *out, struct span bytes)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < bytes.len; i++) {
-        buf_put_byte(out, (uint8_t)digits[bytes.ptr[i] >> 4]);
-        buf_put_byte(out, (uint8_t)digits[bytes.ptr[i] & 15]);
-    }
-}
-
-static int digit_value(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
 
 static void put_token(struct call *call)
 {
@@ -39,7 +24,7 @@ static void put_token(struct call *call)
     vector_write(replica_vector(call->replica), replica_origins(call->replica), &bytes);
     bytes_put_u32(&bytes, crc32c_extend(0, buf_span(&bytes)));
     buf_put_text(&text, TOKEN_PREFIX);
-    put_hex(&text, buf_span(&bytes));
+    hex_put(&text, buf_span(&bytes));
     if (buf_has_failed(&bytes) || buf_has_failed(&text))
         reply_error(call->reply, REPLY_ERROR_OUT_OF_MEMORY);
     else
@@ -71,8 +56,8 @@ static struct span decode(struct span text, uint8_t to[TOKEN_BYTES_MAX])
     if ((text.len - prefix) % 2 || len > TOKEN_BYTES_MAX)
         return none;
     for (size_t i = 0; i < len; i++) {
-        int high = digit_value(text.ptr[prefix + 2 * i]);
-        int low = digit_value(text.ptr[prefix + 2 * i + 1]);
+        int high = hex_value(text.ptr[prefix + 2 * i]);
+        int low = hex_value(text.ptr[prefix + 2 * i + 1]);
         if (high < 0 || low < 0)
             return none;
         to[i] = (uint8_t)(high << 4 | low);

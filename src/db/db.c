@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
+#include "base/hex.h"
 #include "base/owner.h"
 #include "db/private.h"
 #include "os/clock.h"
@@ -151,12 +152,6 @@ static void on_signal(struct signals *signals, int number)
 
 // ---- opening
 
-static void put_hex(char *to, const uint8_t *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        snprintf(to + 2 * i, 3, "%02x", bytes[i]);
-}
-
 static uint64_t chance(void)
 {
     uint64_t number;
@@ -168,8 +163,8 @@ static void set_identity(struct db *db)
 {
     uint8_t bytes[28];
     random_bytes(bytes, sizeof bytes);
-    put_hex(db->identity.epoch, bytes, 8);
-    put_hex(db->identity.run_id, bytes + 8, 20);
+    hex_write(db->identity.epoch, span_of(bytes, 8));
+    hex_write(db->identity.run_id, span_of(bytes + 8, 20));
     db->identity.replica = db->options->replica;
     db->identity.cluster = db->options->cluster;
 }

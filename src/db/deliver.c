@@ -2,8 +2,8 @@
 // A worker's side of publish and subscribe. A message for another worker is posted there as one
 // copy; each worker encodes it once for each protocol version that its subscribers speak and hands
 // every subscriber the same bytes.
-#include "base/owner.h"
 #include "base/glob.h"
+#include "base/owner.h"
 #include "db/private.h"
 #include "os/clock.h"
 

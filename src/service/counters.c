@@ -2,8 +2,8 @@
 // A write and the read of its outcome leave for the database together: one round trip. The read may
 // see later writes of others too; it sees this one at least. Reads that were asked for before a
 // write are sent before it, so a pipelined GET does not see a POST behind it.
-#include "base/owner.h"
 #include "base/decimal.h"
+#include "base/owner.h"
 #include "os/heap_system.h"
 #include "service/counters.h"
 #include "service/faults.h"

@@ -7,8 +7,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
-#include "base/owner.h"
 #include "base/decimal.h"
+#include "base/owner.h"
 #include "os/log.h"
 #include "service/heartbeats.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // QUIPU.LINKS and QUIPU.LINK behind HTTP. Whether links may be cut is the database's to say.
-#include "base/owner.h"
 #include "base/decimal.h"
+#include "base/owner.h"
 #include "service/faults.h"
 #include "service/links.h"
 #include "service/private.h"

@@ -4,8 +4,8 @@
 // logged when a row of them begins, the second at the earliest: the first may be a kept connection
 // that the node closed.
 #include <errno.h>
-#include "base/owner.h"
 #include "base/decimal.h"
+#include "base/owner.h"
 #include "os/clock.h"
 #include "os/heap_system.h"
 #include "os/log.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A state machine over the bytes of lines; payload is skipped, not looked at. What a chunk's
 // extensions and the trailers say is not used: they are checked so that nothing hides in them.
-#include "wire/hex.h"
+#include "base/hex.h"
 #include "wire/chunked.h"
 
 enum { // zero is the start of a coding

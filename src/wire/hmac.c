@@ -6,7 +6,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include "wire/hex.h"
+#include "base/hex.h"
 #include "wire/hmac.h"
 
 void hmac_sha256(struct span key, struct span message, uint8_t out[HMAC_BYTES])
@@ -28,10 +28,7 @@ static void write_hex(struct span key, struct span message, uint8_t to[HMAC_HEX_
 {
     uint8_t mac[HMAC_BYTES];
     hmac_sha256(key, message, mac);
-    for (size_t i = 0; i < HMAC_BYTES; i++) {
-        to[2 * i] = (uint8_t) "0123456789abcdef"[mac[i] >> 4];
-        to[2 * i + 1] = (uint8_t) "0123456789abcdef"[mac[i] & 15];
-    }
+    hex_write(to, span_of(mac, sizeof mac));
 }
 
 void hmac_put_hex(struct buf *out, struct span key, struct span message)

@@ -2,7 +2,7 @@
 // Runs of bytes that need no escape go out as they are. U+2028 and U+2029 do too: JSON has allowed
 // them in JavaScript source since ES2019, and our readers use JSON.parse.
 #include "base/decimal.h"
-#include "wire/hex.h"
+#include "base/hex.h"
 #include "wire/json.h"
 #include "wire/utf8.h"
 
@@ -21,8 +21,7 @@ static void put_escape(struct buf *out, uint8_t byte)
         return;
     }
     buf_put_text(out, "u00");
-    buf_put_byte(out, (uint8_t) "0123456789abcdef"[byte >> 4]);
-    buf_put_byte(out, (uint8_t) "0123456789abcdef"[byte & 15]);
+    hex_put(out, span_of(&byte, 1));
 }
 
 // One character that is not plain; returns how many bytes it was.

@@ -2,7 +2,7 @@
 // A reader is a position, a bit per open aggregate, and whether a value is due: that is all the
 // state JSON's grammar needs. Nothing recurses; json_skip walks with the same calls as a user.
 #include "base/decimal.h"
-#include "wire/hex.h"
+#include "base/hex.h"
 #include "wire/json_in.h"
 #include "wire/utf8.h"
 

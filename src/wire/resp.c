@@ -6,7 +6,7 @@
 // else by a second walk once the whole is here.
 #include <errno.h>
 #include "base/decimal.h"
-#include "wire/hex.h"
+#include "base/hex.h"
 #include "wire/resp.h"
 
 #define LINE_BYTES_MAX 64 // of a length, with its marker

@@ -2,7 +2,7 @@
 // Percent-encoding and splitting. Splitting comes before decoding: an encoded slash is part of its
 // segment.
 #include "base/decimal.h"
-#include "wire/hex.h"
+#include "base/hex.h"
 #include "wire/url.h"
 
 static bool is_encoded_well(struct span text)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "base/bytes.h"
+#include "base/hex.h"
 #include "tests/lib/heap_libc.h"
 
 static const uint64_t edges[] = {0,          1,
@@ -102,6 +103,20 @@ static void fixed_widths_are_little_endian(void **state)
     assert_int_equal(bytes_read_u64(bytes), 0x0807060504030201u);
 }
 
+static void hexadecimal_is_read_as_it_was_written(void **state)
+{
+    (void)state;
+    const uint8_t bytes[] = {0x00, 0x9a, 0xff};
+    uint8_t text[6];
+    assert_ptr_equal(hex_write(text, span_of(bytes, sizeof bytes)), text + 6);
+    assert_memory_equal(text, "009aff", 6);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        assert_int_equal(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]), bytes[i]);
+    assert_int_equal(hex_value('F'), 15);
+    for (const char *at = "/:@Gg`"; *at; at++)
+        assert_int_equal(hex_value((uint8_t)*at), -1);
+}
+
 static void what_a_buffer_was_given_a_reader_returns(void **state)
 {
     (void)state;
@@ -147,6 +162,7 @@ int main(void)
         cmocka_unit_test(a_varint_above_64_bits_is_refused),
         cmocka_unit_test(a_varint_cut_short_fails_and_stays_failed),
         cmocka_unit_test(fixed_widths_are_little_endian),
+        cmocka_unit_test(hexadecimal_is_read_as_it_was_written),
         cmocka_unit_test(what_a_buffer_was_given_a_reader_returns),
         cmocka_unit_test(a_string_longer_than_allowed_or_than_its_bytes_is_refused),
     };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything that a user can make grow has its limit here, stated by `quipu db --limits`. With
+// Everything that clients and peers can make grow in a database has its limit here, stated by
+// `quipu db --limits`; the service and the real-time part have theirs in their rooms. With
 // QUIPU_TINY every limit is small, so that the ordinary tests meet each of them.
 #pragma once
 

@@ -4,7 +4,7 @@
 //
 // Two kinds of thread. *Workers* find records, read their value and flags, create records and add
 // to counters. The one *replica thread* owns everything else: cells, sequences, the change order,
-// removal. So a worker touches exactly two words of a record: `value`, which is at every moment
+// removal. So a worker changes exactly two words of a record: `value`, which is at every moment
 // what GET answers, and `flags`. An INCR is one fetch-add and one load.
 //
 // What a worker added since the last commit is not written anywhere: it is the difference between
@@ -152,6 +152,7 @@ bool keyspace_remove(struct keyspace *keyspace, struct record *record, int64_t e
 struct record *record_parent(const struct record *record); // NULL for a UNIT_KEY record
 struct record *record_first_child(const struct record *parent);
 struct record *record_next_child(const struct record *child);
+bool record_has_live_child(const struct record *parent); // counted, not looked for
 
 // The change order: at most LIMIT_CHANGE_ORDER records, each once, by its newest change number
 // (1, 2, 3 ... in this process). `keyspace_change_put` gives the record the next.

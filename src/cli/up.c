@@ -16,6 +16,7 @@
 #include "cli/part.h"
 #include "cli/ports.h"
 #include "cli/welcome.h"
+#include "db/db.h"
 #include "os/log.h"
 #include "os/signals.h"
 
@@ -70,15 +71,15 @@ static const struct option rows[] = {
      .help = "of each database; strict: on disk before the reply"},
     {.name = "commit-interval",
      .type = OPTION_DURATION,
-     .initial = "10",
+     .initial = OPTION_INITIAL(DB_COMMIT_INTERVAL_MS),
      .smallest = 1,
-     .largest = 10000,
+     .largest = DB_COMMIT_INTERVAL_MAX,
      .help = "relaxed: on disk within this time"},
     {.name = "threads",
      .type = OPTION_INTEGER,
      .initial = "1",
      .smallest = 1,
-     .largest = 64,
+     .largest = DB_THREADS_MAX,
      .help = "worker threads of each database"},
     {.name = "hook",
      .type = OPTION_PATH,

@@ -230,15 +230,21 @@ void member_drop(struct node *node, uint16_t index)
     }
 }
 
-bool membership_may_feed(const struct node *node, uint16_t member)
+// What others know of it is asked once: a member that comes later learns of this one from whoever
+// lets it in, so one that came and went does not stop what flows among the rest.
+bool membership_may_feed(struct node *node, uint16_t member)
 {
-    if (!node->members[member].is_durable || node->members[member].is_former)
+    struct member *target = &node->members[member];
+    if (!target->is_durable || target->is_former)
         return false;
+    if (target->is_joined)
+        return true;
     for (uint16_t i = 0; i < node->members_count; i++) {
         const struct member *other = &node->members[i];
         if (i != member && !other->is_former && !(other->knows & 1u << member))
             return false;
     }
+    target->is_joined = true;
     return true;
 }
 

@@ -99,6 +99,7 @@ struct member {
     bool is_hidden;  // silent: its leases do not count
     bool is_heard;   // since this start
     bool knows_me;   // has said, durably, that we are a member
+    bool is_joined;  // all others had said, durably, to know it: cells flow to it
     bool is_acked;   // `usable` is set
     uint32_t knows;  // members (by index) it has said, durably, to know
     // of a former one: members (by index) that have said, durably, to refuse it; that have said

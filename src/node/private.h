@@ -35,8 +35,8 @@ void membership_message(struct node *node, uint32_t link, struct span body,
                         struct effects *effects);
 void membership_send(struct node *node, uint32_t link, struct effects *effects);
 void membership_committed(struct node *node, struct effects *effects);
-// May cells flow to this member yet: everybody else durably knows that it is one.
-bool membership_may_feed(const struct node *node, uint16_t member);
+// May cells flow to this member yet: everybody else has durably known that it is one.
+bool membership_may_feed(struct node *node, uint16_t member);
 void membership_heard(struct node *node, uint16_t member, struct effects *effects);
 void member_drop(struct node *node, uint16_t index); // the last one takes its index
 void membership_silence(struct node *node, struct effects *effects);

@@ -137,12 +137,37 @@ static void a_member_added_during_a_cut_survives_the_delete_of_the_set(void **st
                       "-- bob: r1 1, r2 1\n");
 }
 
+static void a_member_that_came_and_went_does_not_stop_what_flows_among_the_others(void **state)
+{
+    (void)state;
+    struct story story;
+    story_begin(&story, 2);
+    story_start_all(&story);
+    story_delay(&story, 50); // it is gone before it could say whom it knows
+    story_join(&story, 2);
+    story_pass(&story, 60);
+    story_kill(&story, 2);
+    story_delay(&story, 1);
+    story_pass(&story, 3000);
+    story_add(&story, 0, LIKES, 1);
+    story_pass(&story, 3000);
+    story.world->node[2].is_member = false;
+    story_show(&story, LIKES);
+    story_end(&story, "r1 starts as incarnation 0\n"
+                      "r2 starts as incarnation 1\n"
+                      "r3 starts as incarnation 2\n"
+                      "r3 is killed\n"
+                      "r1 INCRBY likes 1 -> 1\n"
+                      "-- likes: r1 1, r2 1\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_sides_of_a_cut_count_on_and_add_up_after_it),
         cmocka_unit_test(an_increment_that_a_delete_had_not_seen_survives_it),
         cmocka_unit_test(the_later_of_two_concurrent_sets_is_shown_and_increments_add_to_it),
+        cmocka_unit_test(a_member_that_came_and_went_does_not_stop_what_flows_among_the_others),
         cmocka_unit_test(a_member_added_during_a_cut_survives_the_delete_of_the_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

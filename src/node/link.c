@@ -2,6 +2,7 @@
 // Links come and go: slots, dialing with back-off and jitter, closing, pings, and the drill switch
 // that cuts them. A link that was closed here keeps its slot until the driver says it is down, so
 // that a late byte of it can never be taken for another's.
+#include "base/backoff.h"
 #include "node/private.h"
 
 bool link_is_open(const struct link *link)
@@ -49,11 +50,8 @@ void link_close_member(struct node *node, uint16_t member, struct effects *effec
 
 static void back_off(struct node *node, struct peer *peer)
 {
-    uint64_t wait = (uint64_t)NODE_REDIAL_MIN_MS << (peer->failures < 5 ? peer->failures : 5);
-    if (wait > NODE_REDIAL_MAX_MS)
-        wait = NODE_REDIAL_MAX_MS;
-    peer->failures++;
-    peer->dial_ms = node->now_ms + wait / 2 + prng_below(&node->prng, wait / 2 + 1);
+    struct backoff redial = {NODE_REDIAL_MIN_MS, NODE_REDIAL_MAX_MS};
+    peer->dial_ms = node->now_ms + backoff_ms(redial, peer->failures++, &node->prng);
 }
 
 void link_free(struct node *node, uint32_t index)

@@ -4,6 +4,7 @@
 // forgotten and nothing is asked for twice at once. One failure is logged when a row of them
 // begins, and its end.
 #include <errno.h>
+#include "base/backoff.h"
 #include "base/owner.h"
 #include "os/clock.h"
 #include "os/heap_system.h"
@@ -60,12 +61,8 @@ static void back_off(struct upstream *upstream, const char *why)
     if (upstream->failures == 0)
         log_line("realtime", NULL, "no answer from the service at %s:%u: %s; asking again",
                  upstream->service.host, (unsigned)upstream->service.port, why);
-    unsigned doublings = upstream->failures < 8 ? upstream->failures : 8;
-    uint64_t wait_ms = (uint64_t)UPSTREAM_RETRY_MIN_MS << doublings;
-    if (wait_ms > UPSTREAM_RETRY_MAX_MS)
-        wait_ms = UPSTREAM_RETRY_MAX_MS;
-    wait_ms = wait_ms / 2 + prng_below(&upstream->prng, wait_ms / 2 + 1);
-    upstream->failures++;
+    struct backoff retry = {UPSTREAM_RETRY_MIN_MS, UPSTREAM_RETRY_MAX_MS};
+    uint64_t wait_ms = backoff_ms(retry, upstream->failures++, &upstream->prng);
     upstream->requests_failed++;
     upstream->is_waiting = true;
     ask_again(upstream);

@@ -3,6 +3,7 @@
 // loss is logged when a row of them begins, and its end. A database that accepts commands but does
 // not answer is left after ANSWER_TIMEOUT_MS.
 #include <errno.h>
+#include "base/backoff.h"
 #include "base/owner.h"
 #include "os/clock.h"
 #include "os/log.h"
@@ -24,11 +25,8 @@ static struct database_side *side_of(struct resp_client *client)
 
 static uint64_t back_off_ms(struct database *database)
 {
-    unsigned doublings = database->failures < 6 ? database->failures : 6;
-    uint64_t wait_ms = (uint64_t)RETRY_MIN_MS << doublings;
-    if (wait_ms > RETRY_MAX_MS)
-        wait_ms = RETRY_MAX_MS;
-    return wait_ms / 2 + prng_below(&database->prng, wait_ms / 2 + 1);
+    struct backoff retry = {RETRY_MIN_MS, RETRY_MAX_MS};
+    return backoff_ms(retry, database->failures, &database->prng);
 }
 
 // Closing one side comes back here for it and for the other one: the state is set first.

@@ -4,6 +4,7 @@
 // logged when a row of them begins, the second at the earliest: the first may be a kept connection
 // that the node closed.
 #include <errno.h>
+#include "base/backoff.h"
 #include "base/decimal.h"
 #include "base/owner.h"
 #include "os/clock.h"
@@ -15,11 +16,10 @@
 #include "wire/http_put.h"
 #include "wire/json.h"
 
-#define RETRY_MIN_MS   100
-#define RETRY_MAX_MS   5000
 #define PUT_TIMEOUT_MS 5000
 #define BODY_BYTES_MAX (512u << 10)
 
+static const struct backoff retry = {.min_ms = 100, .max_ms = 5000};
 static const struct stream_limits limits = {.in_max = HTTP_MESSAGE_BYTES_MAX, .out_max = 4u << 20};
 
 // ---- lists
@@ -103,12 +103,7 @@ static void fail(struct outlet *outlet, const char *why)
     if (outlet->failures == 1)
         log_line("service", NULL, "the real-time node at %s:%u takes no counts: %s; trying again",
                  outlet->address.host, (unsigned)outlet->address.port, why);
-    unsigned doublings = outlet->failures < 6 ? outlet->failures : 6;
-    uint64_t wait_ms = (uint64_t)RETRY_MIN_MS << doublings;
-    if (wait_ms > RETRY_MAX_MS)
-        wait_ms = RETRY_MAX_MS;
-    wait_ms = wait_ms / 2 + prng_below(&outlets->prng, wait_ms / 2 + 1);
-    outlet->failures++;
+    uint64_t wait_ms = backoff_ms(retry, outlet->failures++, &outlets->prng);
     outlet->is_waiting = true;
     loop_timer_set(outlets->loop, &outlet->timer, loop_now_ms(outlets->loop) + wait_ms);
 }

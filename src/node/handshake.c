@@ -18,7 +18,7 @@ struct proof { // of whom, and of when
     const uint8_t *listener_nonce, *dialer_nonce;
 };
 
-// HMAC-SHA-256 over role, both nonces and the body. False when no secret is set.
+// HMAC-SHA-256 over role, both nonces and the body. False: no secret is set, or no memory.
 static bool sign(const struct node *node, const struct proof *proof, struct span body,
                  uint8_t out_mac[PEER_MAC_BYTES])
 {
@@ -45,6 +45,28 @@ static bool is_mac_right(const struct node *node, const struct proof *proof, str
     if (mac.len != PEER_MAC_BYTES || !sign(node, proof, body, expected))
         return false;
     return hmac_is_equal(mac, span_of(expected, sizeof expected));
+}
+
+static struct proof own_proof(const struct link *link)
+{
+    if (link->is_dialed)
+        return (struct proof){"dialer", link->nonce_other, link->nonce};
+    return (struct proof){"listener", link->nonce, link->nonce_other};
+}
+
+// Takes the body.
+static void send_signed(struct node *node, uint32_t index, enum peer_type type, struct buf *body,
+                        struct effects *effects)
+{
+    uint8_t mac[PEER_MAC_BYTES];
+    struct proof proof = own_proof(&node->links[index]);
+    bool is_signed = sign(node, &proof, buf_span(body), mac);
+    size_t mark = effects_open_send(effects);
+    peer_put_signed(&effects->bytes, type, buf_span(body),
+                    span_of(mac, is_signed ? PEER_MAC_BYTES : 0));
+    effects_close_send(effects, index, mark);
+    effects->failed |= buf_has_failed(body);
+    buf_deinit(body);
 }
 
 static const char *other_end(const struct node *node, const struct link *link)
@@ -242,15 +264,7 @@ static void put_welcome(struct node *node, uint32_t index, struct effects *effec
     struct buf body;
     buf_init(&body, node->heap);
     peer_put_welcome_body(&body, &welcome, node->origins);
-    uint8_t mac[PEER_MAC_BYTES];
-    struct proof proof = {"listener", link->nonce, link->nonce_other};
-    bool is_signed = sign(node, &proof, buf_span(&body), mac);
-    size_t mark = effects_open_send(effects);
-    peer_put_signed(&effects->bytes, PEER_WELCOME, buf_span(&body),
-                    span_of(mac, is_signed ? PEER_MAC_BYTES : 0));
-    effects_close_send(effects, index, mark);
-    effects->failed |= buf_has_failed(&body);
-    buf_deinit(&body);
+    send_signed(node, index, PEER_WELCOME, &body, effects);
 }
 
 void handshake_committed(struct node *node, uint32_t index, struct effects *effects)
@@ -290,15 +304,7 @@ static void take_greeting(struct node *node, uint32_t index, const struct event 
     struct buf body;
     buf_init(&body, node->heap);
     peer_put_hello_body(&body, &hello);
-    uint8_t mac[PEER_MAC_BYTES];
-    struct proof proof = {"dialer", link->nonce_other, link->nonce};
-    bool is_signed = sign(node, &proof, buf_span(&body), mac);
-    size_t mark = effects_open_send(effects);
-    peer_put_signed(&effects->bytes, PEER_HELLO, buf_span(&body),
-                    span_of(mac, is_signed ? PEER_MAC_BYTES : 0));
-    effects_close_send(effects, index, mark);
-    effects->failed |= buf_has_failed(&body);
-    buf_deinit(&body);
+    send_signed(node, index, PEER_HELLO, &body, effects);
     link->state = LINK_WELCOME;
     link->deadline_ms = node->now_ms + NODE_HELLO_MS;
 }

@@ -9,6 +9,7 @@
 struct wide { // what does not fit the small form
     struct unit unit;
     struct record *first_child;
+    uint64_t live_children;
 };
 
 struct child_links { // of a member or lease, between the record's head and its bytes

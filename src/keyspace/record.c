@@ -268,6 +268,8 @@ uint32_t record_mark(struct keyspace *keyspace, struct record *record, uint32_t 
     if (state_kind(before) == UNIT_KEY && (before ^ after) & RECORD_LIVE)
         atomic_fetch_add_explicit(&keyspace->keys_count, after & RECORD_LIVE ? 1 : (uint64_t)-1,
                                   memory_order_relaxed);
+    else if ((before ^ after) & RECORD_LIVE)
+        record_links(record)->parent->wide->live_children += after & RECORD_LIVE ? 1 : (uint64_t)-1;
     return before & ((1u << STATE_TYPE_SHIFT) - 1);
 }
 
@@ -281,6 +283,11 @@ struct record *record_parent(const struct record *record)
 struct record *record_first_child(const struct record *parent)
 {
     return is_wide(parent) ? parent->wide->first_child : NULL;
+}
+
+bool record_has_live_child(const struct record *parent)
+{
+    return is_wide(parent) && parent->wide->live_children != 0;
 }
 
 struct record *record_next_child(const struct record *child)

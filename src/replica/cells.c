@@ -34,14 +34,11 @@ int cells_store(struct replica *replica, struct record *record)
     return record_unit(record) ? 0 : record_store(replica->keyspace, record, &replica->scratch);
 }
 
-static int64_t children_sum(struct record *record, bool *is_any_live)
+static int64_t children_sum(const struct record *record)
 {
     int64_t sum = 0;
-    for (struct record *child = record_first_child(record); child;
-         child = record_next_child(child)) {
+    for (struct record *child = record_first_child(record); child; child = record_next_child(child))
         sum += record_value(child);
-        *is_any_live |= (record_flags(child) & RECORD_LIVE) != 0;
-    }
     return sum;
 }
 
@@ -53,10 +50,9 @@ static struct unit_view view_of_key(const struct replica *replica, struct record
     struct record *child = record_first_child(record);
     if (is_counter || (!child && !own.is_live))
         return view;
-    bool is_any_live = false;
-    view.value = children_sum(record, &is_any_live);
+    view.value = children_sum(record);
     view.is_out_of_range = false;
-    view.is_live = own.is_live || is_any_live;
+    view.is_live = own.is_live || record_has_live_child(record);
     if (child && !own.is_live)
         view.type = record_address(child).kind == UNIT_LEASE ? CELL_PRESENCE : CELL_GSET;
     return view;
@@ -102,10 +98,7 @@ static void settle_parent(struct replica *replica, struct record *child, int64_t
     enum cell_type type = record_type(parent);
     bool is_counter = (flags & RECORD_LIVE) && type <= CELL_GCOUNTER;
     if (!is_counter) {
-        bool is_any_live = false;
-        if (difference < 0)
-            children_sum(parent, &is_any_live);
-        bool is_live = difference > 0 || is_any_live || cells_view(replica, parent).is_live;
+        bool is_live = record_has_live_child(parent) || cells_view(replica, parent).is_live;
         type = record_address(child).kind == UNIT_LEASE ? CELL_PRESENCE : CELL_GSET;
         record_mark(replica->keyspace, parent, is_live ? RECORD_LIVE : 0, is_live ? 0 : RECORD_LIVE,
                     type);

@@ -328,8 +328,16 @@ static void members_hang_on_their_key(void **state)
     for (struct record *child = record_first_child(parent); child; child = record_next_child(child))
         count++;
     assert_int_equal(count, 100);
-    for (unsigned i = 0; i < 100; i++)
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(record_has_live_child(parent), i != 0);
+        record_mark(keyspace, member[i], RECORD_LIVE, 0, CELL_GSET);
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        assert_true(record_has_live_child(parent));
+        record_mark(keyspace, member[i * 37 % 100], 0, RECORD_LIVE, CELL_GSET);
         assert_true(keyspace_remove(keyspace, member[i * 37 % 100], 0));
+    }
+    assert_false(record_has_live_child(parent));
     assert_null(record_first_child(parent));
     assert_true(keyspace_remove(keyspace, parent, 0));
     close_all(&fixture);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Incarnations and the small numbers that stand for them inside one process. An incarnation is 128
-// random bits: one unbroken history of one data directory, the owner of cells (CRDT identity). The
+// random bits: one unbroken history of one data directory, the owner of cells. The
 // index is local to a process; on the wire and on disk the 16 bytes travel.
 #pragma once
 #include "base/limits.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Version vector: incarnation -> sequence seen, indexed by origin. Invariant kept by its users (the
-// token rule): V[o] >= q means everything that o committed up to q is reflected in the state.
+// Version vector: incarnation -> sequence seen, indexed by origin. Invariant kept by its users:
+// V[o] >= q means everything that o committed up to q is reflected in the state.
 #pragma once
 #include "base/bytes.h"
 #include "crdt/origin.h"

@@ -6,18 +6,13 @@
 #include <stdio.h>
 #include "node/private.h"
 
-int member_find(const struct node *node, uint16_t origin)
+int16_t node_member_of(const struct node *node, uint16_t origin)
 {
     for (uint16_t i = 0; i < node->members_count; i++) {
         if (node->members[i].origin == origin)
-            return i;
+            return (int16_t)i;
     }
     return -1;
-}
-
-int16_t node_member_of(const struct node *node, uint16_t origin)
-{
-    return (int16_t)member_find(node, origin);
 }
 
 void text_set(char to[NODE_TEXT_BYTES], struct span from)
@@ -45,7 +40,7 @@ int node_restore_member(struct node *node, uint16_t origin, struct span name, st
 {
     if (node->seals[origin].is_set)
         return 0;
-    int index = member_find(node, origin);
+    int index = node_member_of(node, origin);
     if (index < 0)
         index = member_add(node, origin, name, address);
     if (index < 0)
@@ -65,7 +60,7 @@ int member_obtain(struct node *node, const struct incarnation *incarnation, stru
     uint16_t origin;
     if (origins_obtain(node->origins, incarnation, &origin))
         return -1;
-    int index = member_find(node, origin);
+    int index = node_member_of(node, origin);
     if (index >= 0) {
         struct member *known = &node->members[index];
         if (!span_is_equal(span_text(known->address), address) && address.len) {
@@ -133,9 +128,8 @@ static void want_everywhere(struct node *node)
     }
 }
 
-void membership_committed(struct node *node, struct effects *effects)
+void membership_committed(struct node *node)
 {
-    (void)effects;
     bool is_news = false;
     for (uint16_t i = 0; i < node->members_count; i++) {
         is_news |= !node->members[i].is_durable;
@@ -162,7 +156,7 @@ static bool learn(struct node *node, uint16_t sender, const struct peer_member *
     if (entry->name.len == 0 || retirement_end(node, &entry->incarnation) != UINT64_MAX)
         return false; // sealed here already
     uint16_t origin = origins_find(node->origins, &entry->incarnation);
-    int index = origin == ORIGIN_NONE ? -1 : member_find(node, origin);
+    int index = origin == ORIGIN_NONE ? -1 : node_member_of(node, origin);
     if (index < 0 && span_is_equal(entry->name, span_text(node->name))) {
         // Our own earlier incarnation, known to the sender: it stays unsealed here too.
         index = member_obtain(node, &entry->incarnation, entry->name, (struct span){0});

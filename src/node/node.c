@@ -73,7 +73,7 @@ static void offer_feed(struct node *node, uint32_t index, struct effects *effect
 
 static void step_committed(struct node *node, struct effects *effects)
 {
-    membership_committed(node, effects);
+    membership_committed(node);
     stability_update(node);
     for (uint32_t i = 0; i < NODE_LINKS_MAX; i++) {
         struct link *link = &node->links[i];

@@ -201,7 +201,7 @@ bool node_cut(struct node *node, struct span name, struct effects *effects);
 bool node_heal(struct node *node, struct span name, struct effects *effects);
 bool node_is_cut(const struct node *node, const char *name);
 
-// Everything up to this vector is causally stable (CRDT: section on stability): every member has it
+// Everything up to this vector is causally stable (see stability.c): every member has it
 // durably and I have all that each had written when it said so. Recomputed at each commit and tick.
 const struct vector *node_stable(const struct node *node);
 // What blocks stability: a member's name, "a peer never heard", or NULL.

@@ -27,14 +27,13 @@ bool link_is_open(const struct link *link);
 // A process of the member proved itself. A new one starts from its disk, which may be older than
 // what the one before had told: that counts no longer.
 void member_met(struct node *node, uint16_t index, uint64_t boot);
-int member_find(const struct node *node, uint16_t origin);
 // Found or made; a new incarnation of a known name makes the older one a former member. -1: full.
 int member_obtain(struct node *node, const struct incarnation *incarnation, struct span name,
                   struct span address);
 void membership_message(struct node *node, uint32_t link, struct span body,
                         struct effects *effects);
 void membership_send(struct node *node, uint32_t link, struct effects *effects);
-void membership_committed(struct node *node, struct effects *effects);
+void membership_committed(struct node *node);
 // May cells flow to this member yet: everybody else has durably known that it is one.
 bool membership_may_feed(struct node *node, uint16_t member);
 void membership_heard(struct node *node, uint16_t member, struct effects *effects);

@@ -35,22 +35,22 @@ static int member_add(struct node *node, uint16_t origin, struct span name, stru
     return index;
 }
 
-int node_restore_member(struct node *node, uint16_t origin, struct span name, struct span address,
-                        bool is_former)
+int node_restore_member(struct node *node, const struct kept_member *kept)
 {
-    if (node->seals[origin].is_set)
+    if (node->seals[kept->origin].is_set)
         return 0;
-    int index = node_member_of(node, origin);
+    int index = node_member_of(node, kept->origin);
     if (index < 0)
-        index = member_add(node, origin, name, address);
+        index = member_add(node, kept->origin, kept->name, kept->address);
     if (index < 0)
         return NODE_E_FULL;
     struct member *member = &node->members[index];
-    text_set(member->address, address);
-    member->is_former |= is_former;
+    text_set(member->address, kept->address);
+    member->is_former |= kept->is_former;
+    member->is_joined |= kept->is_joined;
     member->is_durable = true;
     if (!member->is_former)
-        peer_obtain(node, address);
+        peer_obtain(node, kept->address);
     return 0;
 }
 
@@ -239,6 +239,7 @@ bool membership_may_feed(struct node *node, uint16_t member)
             return false;
     }
     target->is_joined = true;
+    node->is_members_changed = true;
     return true;
 }
 

@@ -99,7 +99,7 @@ struct member {
     bool is_hidden;  // silent: its leases do not count
     bool is_heard;   // since this start
     bool knows_me;   // has said, durably, that we are a member
-    bool is_joined;  // all others had said, durably, to know it: cells flow to it
+    bool is_joined;  // all others had said, durably, to know it, or one whose place it took
     bool is_acked;   // `usable` is set
     uint32_t knows;  // members (by index) it has said, durably, to know
     // of a former one: members (by index) that have said, durably, to refuse it; that have said
@@ -186,8 +186,12 @@ struct node_lent { // the driver's, for the node's life
 int node_init(struct node *node, struct heap *heap, const struct node_lent *lent,
               const struct node_options *options);
 // Recovery, before EVENT_START: what the journal holds. NODE_E_FULL.
-int node_restore_member(struct node *node, uint16_t origin, struct span name, struct span address,
-                        bool is_former);
+struct kept_member {
+    struct span name, address;
+    uint16_t origin;
+    bool is_former, is_joined;
+};
+int node_restore_member(struct node *node, const struct kept_member *kept);
 // ... and which former incarnations are closed: they are members no more.
 void node_restore_seal(struct node *node, uint16_t origin, uint64_t sequence);
 void node_step(struct node *node, const struct event *event, struct effects *effects);

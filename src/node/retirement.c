@@ -52,11 +52,19 @@ static void give_up(struct node *node, uint16_t index, struct effects *effects)
 }
 
 // Somebody proved to be alive under this member's name: it is the newest of that name.
+// It takes over the place of one that had joined: a member that is away still waits for that one's
+// word before it takes anything for stable, so it collects nothing that its successor may miss.
 void retirement_supersede(struct node *node, uint16_t index, struct effects *effects)
 {
+    struct member *successor = &node->members[index];
     for (uint16_t i = 0; i < node->members_count; i++) {
-        if (i != index && strcmp(node->members[i].name, node->members[index].name) == 0)
-            give_up(node, i, effects);
+        if (i == index || strcmp(node->members[i].name, successor->name) != 0)
+            continue;
+        if (node->members[i].is_joined && !successor->is_joined) {
+            successor->is_joined = true;
+            node->is_members_changed = true;
+        }
+        give_up(node, i, effects);
     }
 }
 

@@ -15,7 +15,7 @@ static void put_members(const struct replica *replica, struct buf *out)
         bytes_put_varint(out, member->origin);
         bytes_put_string(out, span_text(member->name));
         bytes_put_string(out, span_text(member->address));
-        buf_put_byte(out, member->is_former);
+        buf_put_byte(out, (uint8_t)(member->is_former | member->is_joined << 1));
     }
 }
 
@@ -74,13 +74,17 @@ static int read_members(struct replica *replica, struct reader *reader,
 {
     uint64_t count = reader_varint(reader);
     for (uint64_t i = 0; i < count && !reader->failed; i++) {
+        struct kept_member kept;
         uint64_t number = reader_varint(reader);
-        struct span name = reader_string(reader, NODE_TEXT_BYTES - 1);
-        struct span address = reader_string(reader, NODE_TEXT_BYTES - 1);
-        bool is_former = reader_u8(reader);
+        kept.name = reader_string(reader, NODE_TEXT_BYTES - 1);
+        kept.address = reader_string(reader, NODE_TEXT_BYTES - 1);
+        uint8_t flags = reader_u8(reader);
+        kept.is_former = flags & 1;
+        kept.is_joined = flags & 2;
         if (reader->failed || number >= map->count)
             return REPLICA_E_FRAME;
-        if (node_restore_member(&replica->node, map->local[number], name, address, is_former))
+        kept.origin = map->local[number];
+        if (node_restore_member(&replica->node, &kept))
             return REPLICA_E_FULL;
     }
     return reader->failed ? REPLICA_E_FRAME : 0;

@@ -81,9 +81,8 @@ static int settle_identity(struct replica *replica, const struct replica_options
         return 0;
     struct span name = span_text(replica->node.name);
     replica->node.is_members_changed = true;
-    return node_restore_member(&replica->node, before, name, (struct span){0}, true)
-               ? REPLICA_E_FULL
-               : 0;
+    struct kept_member former = {.origin = before, .name = name, .is_former = true};
+    return node_restore_member(&replica->node, &former) ? REPLICA_E_FULL : 0;
 }
 
 static const char *open_error(const struct replica *replica, int outcome)
@@ -192,8 +191,9 @@ static void next_spare(struct incarnation *spare)
 static void renew(struct replica *replica)
 {
     uint16_t before = replica->self;
-    struct span name = span_text(replica->node.name);
-    if (node_restore_member(&replica->node, before, name, (struct span){0}, true) ||
+    struct kept_member former = {
+        .origin = before, .name = span_text(replica->node.name), .is_former = true};
+    if (node_restore_member(&replica->node, &former) ||
         origins_obtain(&replica->origins, &replica->spare, &replica->self)) {
         replica->self = before;
         effects_put_text(&replica->effects, EFFECT_REFUSE, 0,

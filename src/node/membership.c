@@ -142,7 +142,8 @@ void membership_committed(struct node *node)
 
 // What one entry of the sender's list teaches: a member we did not know, a former one, and who
 // durably knows whom.
-static bool learn(struct node *node, uint16_t sender, const struct peer_member *entry)
+static bool learn(struct node *node, uint16_t sender, const struct peer_member *entry,
+                  struct effects *effects)
 {
     if (incarnation_is_equal(&entry->incarnation, &node->origins->list[node->self])) {
         bool is_new = !node->members[sender].knows_me;
@@ -152,7 +153,7 @@ static bool learn(struct node *node, uint16_t sender, const struct peer_member *
     if (incarnation_is_zero(&entry->incarnation))
         return false;
     if (entry->is_sealed)
-        return retirement_learn_seal(node, entry);
+        return retirement_learn_seal(node, entry, effects);
     if (entry->name.len == 0 || retirement_end(node, &entry->incarnation) != UINT64_MAX)
         return false; // sealed here already
     uint16_t origin = origins_find(node->origins, &entry->incarnation);
@@ -184,7 +185,7 @@ void membership_message(struct node *node, uint32_t link, struct span body, stru
     uint16_t sender = (uint16_t)node->links[link].member;
     bool is_news = false;
     for (uint16_t i = 0; i < count; i++)
-        is_news |= learn(node, sender, &list[i]);
+        is_news |= learn(node, sender, &list[i], effects);
     retirement_close(node, effects);
     if (is_news)
         want_everywhere(node);

@@ -48,7 +48,8 @@ bool retirement_is_former(const struct node *node, const struct incarnation *inc
 // True: something changed.
 bool retirement_learn(struct node *node, uint16_t sender, uint16_t index,
                       const struct peer_member *entry);
-bool retirement_learn_seal(struct node *node, const struct peer_member *entry);
+bool retirement_learn_seal(struct node *node, const struct peer_member *entry,
+                           struct effects *effects);
 // Closes the links of members that others say are former.
 void retirement_close(struct node *node, struct effects *effects);
 void retirement_committed(struct node *node, struct effects *effects);

@@ -86,7 +86,8 @@ bool retirement_learn(struct node *node, uint16_t sender, uint16_t index,
 
 // One that is complete elsewhere. It is closed here too once V has come to its end: then everything
 // up to there is here. Who never had it as a member just keeps the fence.
-bool retirement_learn_seal(struct node *node, const struct peer_member *entry)
+bool retirement_learn_seal(struct node *node, const struct peer_member *entry,
+                           struct effects *effects)
 {
     uint16_t origin;
     if (origins_obtain(node->origins, &entry->incarnation, &origin) || node->seals[origin].is_set)
@@ -95,6 +96,7 @@ bool retirement_learn_seal(struct node *node, const struct peer_member *entry)
     if (index < 0) {
         node_restore_seal(node, origin, entry->seal);
         node->is_members_changed = true;
+        effects_put_origin(effects, EFFECT_HIDE, origin); // nobody ends its leases any more
         return true;
     }
     struct member *member = &node->members[index];

@@ -87,6 +87,15 @@ struct unit_view cells_view(const struct replica *replica, struct record *record
     return view_of(replica, record, &unit);
 }
 
+struct unit_view cells_shown(const struct replica *replica, struct record *record)
+{
+    if (record_address(record).kind != UNIT_LEASE)
+        return cells_view(replica, record);
+    return (struct unit_view){.is_live = (record_flags(record) & RECORD_LIVE) != 0,
+                              .type = CELL_PRESENCE,
+                              .value = record_value(record)};
+}
+
 // The parent of a member or lease shows the sum of its children, unless a counter of the same key
 // is shown in their place.
 static void settle_parent(struct replica *replica, struct record *child, int64_t difference,

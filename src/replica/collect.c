@@ -55,11 +55,23 @@ static void make_small(struct replica *replica, struct record *record, struct un
         unit_deinit(&moved);
 }
 
+// Nobody will end the leases of a closed history, and nobody shows them: they end by themselves,
+// everywhere alike.
+static void end_closed_leases(const struct replica *replica, struct unit *unit)
+{
+    for (uint16_t i = 0; i < unit->count; i++) {
+        struct cell *cell = &unit->cells[i];
+        if (lease_is_running(&cell->lease) && replica->node.seals[cell->origin].is_set)
+            cell->lease.ended = true;
+    }
+}
+
 static void sweep_visit(void *ctx, struct record *record)
 {
     struct replica *replica = ctx;
     struct unit *unit = record_unit(record);
     if (unit) {
+        end_closed_leases(replica, unit);
         unit_collect(unit, &replica->sweep_stable, &replica->vector);
         if (unit->count == 1 && is_plain(unit))
             make_small(replica, record, unit);

@@ -99,7 +99,7 @@ static int read_seals(struct replica *replica, struct reader *reader, const stru
         if (reader->failed || number >= map->count)
             return REPLICA_E_FRAME;
         node_restore_seal(&replica->node, map->local[number], end);
-        replica->is_hidden[map->local[number]] = true;
+        replica->is_hidden[map->local[number]] = replica->is_hiding_changed = true;
     }
     return reader->failed ? REPLICA_E_FRAME : 0;
 }

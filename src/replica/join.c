@@ -98,7 +98,7 @@ static int join_absent(struct replica *replica, const struct address *address,
     struct unit_view nothing = {.type = type};
     if (changed & CELL_CHANGED_RESET)
         collect_wanted(replica);
-    if (address->kind == UNIT_LEASE)
+    if (replica->is_recovering && address->kind == UNIT_LEASE)
         lease_recovered(replica, record);
     return cells_settle(replica, record, nothing, op_of(address, changed));
 }
@@ -145,7 +145,7 @@ static int join_present(struct replica *replica, const struct address *address,
     int outcome;
     if (join_in_place(replica, record, arriving, &outcome))
         return outcome;
-    struct unit_view before = cells_view(replica, record);
+    struct unit_view before = cells_shown(replica, record);
     unsigned changed;
     struct unit *unit = cells_load(replica, record);
     if (!unit)
@@ -158,7 +158,7 @@ static int join_present(struct replica *replica, const struct address *address,
         return fault;
     if (changed & CELL_CHANGED_RESET)
         collect_wanted(replica);
-    if (address->kind == UNIT_LEASE)
+    if (replica->is_recovering && address->kind == UNIT_LEASE)
         lease_recovered(replica, record);
     return cells_settle(replica, record, before, op_of(address, changed));
 }

@@ -69,7 +69,7 @@ void lease_forget(struct replica *replica, struct record *record)
         timer_remove(replica, timer);
 }
 
-// After recovery a lease of ours runs its whole duration again: its owner may well be alive.
+// One that recovery found; it runs from when this replica serves.
 void lease_recovered(struct replica *replica, struct record *record)
 {
     const struct unit *unit = record_unit(record);
@@ -86,12 +86,27 @@ void lease_recovered(struct replica *replica, struct record *record)
     timer->ttl_ms = cell->lease.ttl_ms;
     timer->epoch = cell->lease.epoch;
     timer->sequence = cell->lease.sequence;
-    timer_arm(replica, timer);
+}
+
+// The identity is settled, so what is ours can be written from here on. A lease that was found runs
+// its whole duration again: its owner may well be alive.
+void lease_start(struct replica *replica)
+{
+    replica->timers_due_ms = UINT64_MAX;
+    for (size_t i = replica->timers_count; i-- > 0;) {
+        struct timer *timer = &replica->timers[i];
+        const struct unit *unit = record_unit(timer->record);
+        const struct cell *own = unit ? unit_find(unit, replica->self) : NULL;
+        if (own && !own->lease.ended)
+            timer_arm(replica, timer);
+        else
+            timer_remove(replica, timer);
+    }
 }
 
 static int write_lease(struct replica *replica, struct record *record, const struct lease *lease)
 {
-    struct unit_view before = cells_view(replica, record);
+    struct unit_view before = cells_shown(replica, record);
     struct unit *unit = cells_load(replica, record);
     struct cell *cell = unit ? unit_obtain(unit, replica->self) : NULL;
     if (!cell)
@@ -190,9 +205,15 @@ int lease_end(struct replica *replica, struct record *record)
     return write_lease(replica, record, &lease);
 }
 
+bool lease_is_due(const struct replica *replica)
+{
+    return replica->is_serving && replica->timers_count &&
+           replica->now_ms >= replica->timers_due_ms;
+}
+
 int lease_expire(struct replica *replica)
 {
-    if (replica->timers_count == 0 || replica->now_ms < replica->timers_due_ms)
+    if (!lease_is_due(replica))
         return 0;
     uint64_t due = UINT64_MAX;
     replica->cause = CHANGE_EXPIRY;
@@ -222,10 +243,7 @@ static void rehide_visit(void *ctx, struct record *record)
     struct rehide *rehide = ctx;
     if (record_address(record).kind != UNIT_LEASE || rehide->fault)
         return;
-    int64_t shown = record_value(record);
-    struct unit_view before = {.is_live = (record_flags(record) & RECORD_LIVE) != 0,
-                               .type = CELL_PRESENCE,
-                               .value = shown};
+    struct unit_view before = cells_shown(rehide->replica, record);
     struct unit_view after = cells_view(rehide->replica, record);
     if (after.value != before.value || after.is_live != before.is_live)
         rehide->fault = cells_settle(rehide->replica, record, before, CHANGE_LEASE);

@@ -97,6 +97,9 @@ int cells_absorb(struct replica *replica, struct record *record);
 struct unit *cells_load(struct replica *replica, struct record *record);
 int cells_store(struct replica *replica, struct record *record);
 struct unit_view cells_view(const struct replica *replica, struct record *record);
+// What the record shows now, as the `before` of a change. It differs from the view of a lease when
+// somebody was hidden or is back since; no worker adds to leases, so it is the record's own word.
+struct unit_view cells_shown(const struct replica *replica, struct record *record);
 // After a change of cells that clients may see: value, flags, the parent's value, the change order,
 // the frame. `before` is the committed view from before the change.
 int cells_settle(struct replica *replica, struct record *record, struct unit_view before,
@@ -122,6 +125,8 @@ int lease_expire(struct replica *replica);
 int lease_end(struct replica *replica, struct record *record);
 int lease_rehide(struct replica *replica);
 void lease_recovered(struct replica *replica, struct record *record);
+void lease_start(struct replica *replica);
+bool lease_is_due(const struct replica *replica); // a commit would end one
 void lease_forget_all(struct replica *replica);
 void lease_forget(struct replica *replica, struct record *record);
 

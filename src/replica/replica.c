@@ -239,6 +239,7 @@ static void carry_out(struct replica *replica, size_t from, const struct event *
             break;
         case EFFECT_SERVE:
             replica->is_serving = true;
+            lease_start(replica);
             break;
         case EFFECT_RENEW:
             renew(replica);
@@ -297,7 +298,7 @@ void replica_event(struct replica *replica, const struct event *event)
         rest(replica);
     if (collect_is_due(replica))
         replica->wants_commit = true;
-    if (replica->timers_count && replica->now_ms >= replica->timers_due_ms)
+    if (lease_is_due(replica))
         replica->wants_commit = true;
 }
 

@@ -100,6 +100,9 @@ static bool restore(struct world *world, enum fault fault)
     self->kept[at] = self->kept[--self->kept_count];
     sim_disk_crash(kept.disk, &world->prng);
     replace_disk(world, node, kept.disk, &kept.ghost);
+    // The other backups may be newer, and know what is about to be lost for good.
+    while (self->kept_count)
+        sim_disk_free(self->kept[--self->kept_count].disk);
     fault_mark_optional(world);
     world_note(world, node, "finds an older disk");
     return true;

@@ -65,6 +65,7 @@ void plan_draw(struct plan *plan, struct prng *prng)
     *plan = (struct plan){.nodes_count = (unsigned)PICK(prng, 2, 2, 3, 3, 4),
                           .joiners_count = (unsigned)PICK(prng, 0, 0, 1, 1),
                           .is_join_narrow = prng_below(prng, 2),
+                          .has_owners = prng_below(prng, 2),
                           .is_cleared = prng_below(prng, 2),
                           .commit_ms = PICK(prng, 1, 10, 10, 100),
                           .delay_ms = PICK(prng, 1, 5, 40),
@@ -88,6 +89,7 @@ void plan_draw(struct plan *plan, struct prng *prng)
     // and nothing is lost for good.
     if (plan->weight[FAULT_RESTORE]) {
         plan->reset_per_mille = plan->set_per_mille = 0;
+        plan->has_owners = false;
         plan->weights_sum -= plan->weight[FAULT_WIPE];
         plan->weight[FAULT_WIPE] = 0;
     }

@@ -76,6 +76,7 @@ static void look_after(struct world *world, unsigned node)
     }
     if (!self->is_serving && replica_is_serving(self->replica)) {
         self->is_serving = true;
+        self->up_ms = world->now_ms;
         serve(world, self);
     }
     if (self->commit_ms == WORLD_NEVER && (replica_wants_commit(self->replica) ||
@@ -192,6 +193,7 @@ static void started(struct world *world, unsigned node)
     // Monotonic clocks of different machines have nothing to do with each other.
     self->start_ms = world->now_ms - prng_below(&world->prng, world->now_ms + 1);
     self->restart_ms = WORLD_NEVER;
+    self->up_ms = world->now_ms;
     self->tick_ms = world->now_ms + TICK_MS;
     self->is_renewal_asked = self->is_refused = self->is_serving = false;
     settle_doubt(world, self);
@@ -307,6 +309,7 @@ static void acknowledge(struct world *world, struct sim_node *self)
 {
     self->durable = self->ghost;
     self->is_in_doubt = false;
+    self->committed_ms = world->now_ms;
     for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
         struct ghost_unit *list = &world->log.unit[unit];
         for (size_t i = self->acked[unit]; i < list->count; i++) {

@@ -230,6 +230,7 @@ void workload_requests(void *ctx, struct replica *replica)
     if (!replica_is_serving(replica))
         return;
     carry_out_order(world, requests->node);
+    owners_requests(world, requests->node);
     if (world->is_clearing)
         reset(world, requests->node, (unsigned)prng_below(&world->prng, GHOST_SET + 1));
     if (!world->is_calm && !world->is_quiet && !world->options.plan)

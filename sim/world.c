@@ -86,6 +86,7 @@ void world_init(struct world *world, const struct world_options *options)
     for (unsigned node = 0; node < WORLD_NODES_MAX; node++)
         init_node(world, node);
     world->nodes_count = world->plan.nodes_count;
+    owners_init(world);
     if (options->plan) {
         world->op_ms = world->fault_ms = world->phase_ms = WORLD_NEVER;
         return;
@@ -113,6 +114,7 @@ void world_deinit(struct world *world)
             sim_disk_free(self->kept[i].disk);
     }
     net_free(world);
+    owners_deinit(world);
     ghost_log_deinit(&world->log);
 }
 
@@ -133,7 +135,7 @@ static uint64_t node_due(const struct sim_node *self)
 
 static uint64_t next_due(const struct world *world)
 {
-    uint64_t due = net_due(world);
+    uint64_t due = earlier(net_due(world), owners_due(world));
     for (unsigned node = 0; node < WORLD_NODES_MAX; node++)
         due = earlier(due, node_due(&world->node[node]));
     if (world->is_calm)
@@ -214,6 +216,7 @@ static void turn(struct world *world)
     net_deliver(world);
     for (unsigned node = 0; node < WORLD_NODES_MAX && !world->violation[0]; node++)
         turn_node(world, node);
+    owners_turn(world);
     if (!world->is_calm)
         turn_clients(world);
     else if (world->is_clearing && world->now_ms >= world->clear_ms)
@@ -243,14 +246,19 @@ static bool run_until(struct world *world, bool (*is_done)(struct world *world),
     return false;
 }
 
+// Even, leases too, everything dead collected, and even still.
 static bool settle(struct world *world, const char *when)
 {
     if (!run_until(world, checker_is_even, EVEN_MS))
         world_violate(world, "not even %d s after %s", EVEN_MS / 1000, when);
     checker_end(world);
+    if (!run_until(world, owners_are_settled, EVEN_MS))
+        world_violate(world, "leases are not settled %d s after %s", EVEN_MS / 1000, when);
     if (!run_until(world, checker_is_collected, COLLECTED_MS))
         world_violate(world, "dead cells are left %d s after the cluster got even",
                       COLLECTED_MS / 1000);
+    if (!run_until(world, checker_is_even, EVEN_MS))
+        world_violate(world, "not even any more %d s after %s", EVEN_MS / 1000, when);
     checker_end(world);
     return !world->violation[0];
 }
@@ -266,6 +274,7 @@ static void heal(struct world *world)
     if (!settle(world, "all faults ended") || !world->plan.is_cleared)
         return;
     world_note(world, 0, "everything is deleted");
+    owners_silence(world);
     world->is_clearing = true;
     world->clear_ms = world->now_ms;
     if (!run_until(world, workload_is_cleared, CLEARED_MS))

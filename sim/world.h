@@ -11,6 +11,7 @@
 
 #define WORLD_NODES_MAX 5
 #define WORLD_CONNS_MAX 256
+#define WORLD_OWNERS    3 // of presence leases
 #define WORLD_KEEP_MAX  4 // older disks of a node, to be restored
 #define WORLD_NEVER     UINT64_MAX
 
@@ -50,6 +51,7 @@ enum fault {
 struct plan {
     unsigned nodes_count, joiners_count; // the last ones join later
     bool is_join_narrow;                 // a joiner reaches one of the others only, at first
+    bool has_owners;                     // presence leases
     bool is_cleared;                     // everything is deleted at the end
     uint64_t commit_ms;                  // longest wait of a change for its commit
     uint64_t delay_ms;
@@ -63,6 +65,30 @@ struct plan {
     unsigned reset_per_mille, set_per_mille, member_per_mille; // of commits
     unsigned weight[FAULTS_COUNT];
     unsigned weights_sum;
+};
+
+struct heartbeat {
+    uint64_t epoch, sequence;
+    int64_t count;
+    uint32_t ttl_ms;
+};
+
+struct owner {
+    bool is_beating, is_due;
+    unsigned node;            // takes its heartbeats
+    uint64_t epoch, sequence; // newest sent
+    int64_t count;
+    uint32_t ttl_ms;
+    uint64_t beat_ms; // next
+    struct heartbeat *sent;
+    size_t sent_count, sent_cap;
+};
+
+struct holding { // what a node has taken of an owner
+    bool is_held;
+    uint8_t incarnation; // it was then
+    uint64_t boot, at_ms;
+    struct heartbeat newest;
 };
 
 // A client's request that changes more than an amount: runs in the node's next commit.
@@ -121,6 +147,9 @@ struct sim_node {
     bool is_kill_planned;  // in the next commit
     bool is_serving;
     uint64_t boot;
+    uint64_t up_ms;        // since when it serves
+    uint64_t committed_ms; // its last commit
+    struct holding holding[WORLD_OWNERS];
     uint64_t start_ms;                       // what its monotonic clock counts from
     uint64_t restart_ms, tick_ms, commit_ms; // next; WORLD_NEVER: none
     uint64_t paused_ms;                      // stands still until then
@@ -137,8 +166,8 @@ struct sim_node {
 };
 
 struct world_counts {
-    uint64_t adds, resets, sets, members, commits, restarts, joins, renewals, snapshots, walks,
-        collected, drops, duplicates, reorders, refusals, steps;
+    uint64_t adds, resets, sets, members, heartbeats, commits, restarts, joins, renewals, snapshots,
+        walks, collected, drops, duplicates, reorders, refusals, steps;
     uint64_t faults[FAULTS_COUNT];
 };
 
@@ -158,6 +187,7 @@ struct world {
     bool is_quiet;    // a phase without operations
     uint64_t op_ms, fault_ms, phase_ms, clear_ms; // next
     struct order order;
+    struct owner owner[WORLD_OWNERS];
     struct ghost_log log;
     bool is_closed[GHOST_INCARNATIONS]; // its history, at some node at least
     struct world_counts counts;
@@ -224,6 +254,16 @@ struct workload_requests_ctx {
     struct world *world;
     unsigned node;
 };
+
+// owners.c
+void owners_init(struct world *world);
+void owners_deinit(struct world *world);
+uint64_t owners_due(const struct world *world);
+void owners_turn(struct world *world);
+void owners_silence(struct world *world);
+void owners_requests(struct world *world, unsigned node);
+void owners_check(struct world *world, unsigned node);
+bool owners_are_settled(struct world *world); // all show the newest word of each
 
 // checker.c
 void checker_node(struct world *world, unsigned node);

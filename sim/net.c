@@ -8,6 +8,8 @@
 
 static uint64_t delay(struct world *world)
 {
+    if (world->options.plan)
+        return 1 + world->plan.delay_ms;
     uint64_t base = world_around(world, world->plan.delay_ms);
     return world_chance(world, world->plan.slow_per_mille) ? base + prng_below(&world->prng, 600)
                                                            : base;

@@ -121,6 +121,8 @@ static struct replica_options options_of(struct world *world, struct sim_node *s
                                       .scan_step = world->plan.scan_step};
     random_incarnation(world, &options.fresh);
     random_incarnation(world, &options.spare);
+    if (world->options.plan) // a story does not change with what else is drawn
+        options.node.seed = options.hash_seed = node + 1;
     return options;
 }
 

@@ -14,8 +14,8 @@ void story_begin(struct story *story, unsigned nodes)
     *story = (struct story){.world = malloc(sizeof *story->world),
                             .plan = {.nodes_count = nodes,
                                      .is_patient = true,
-                                     .commit_ms = 1,
-                                     .delay_ms = 1,
+                                     .commit_ms = 0,
+                                     .delay_ms = 0,
                                      .start_wait_ms = 2000,
                                      .silence_ms = 30000}};
     assert_non_null(story->world);

@@ -35,7 +35,7 @@ void story_del(struct story *story, unsigned node, unsigned unit);
 void story_set(struct story *story, unsigned node, unsigned unit, int64_t value);
 void story_gadd(struct story *story, unsigned node, unsigned unit);
 
-// From now on a message is this long under way, about.
+// From now on a message is this long under way, and a millisecond.
 void story_delay(struct story *story, uint64_t ms);
 
 // The disk as it is, to be found again by a later start.

@@ -63,8 +63,8 @@ static void a_member_that_is_silent_at_a_start_costs_the_identity(void **state)
         "r1 INCRBY likes 1 -> 2\n"
         "r3 starts as incarnation 2\n"
         "r1 an earlier incarnation of r1 is complete at all members: closed at change 1\n"
-        "r3 an earlier incarnation of r1 is complete at all members: closed at change 1\n"
         "r2 an earlier incarnation of r1 is complete at all members: closed at change 1\n"
+        "r3 an earlier incarnation of r1 is complete at all members: closed at change 1\n"
         "-- likes: r1 2, r2 2, r3 2\n");
 }
 
@@ -156,7 +156,7 @@ static void a_late_round_of_an_earlier_process_is_ignored(void **state)
     story_keep_disk(&story, 0);
     story_delay(&story, 4000);
     story_add(&story, 0, LIKES, 10);
-    story_delay(&story, 1);
+    story_delay(&story, 0);
     story_power_off(&story, 0);
     story_restore_disk(&story, 0);
     story_start(&story, 0);
@@ -164,23 +164,16 @@ static void a_late_round_of_an_earlier_process_is_ignored(void **state)
     story_add(&story, 0, LIKES, 100);
     story_pass(&story, 8000);
     story_show(&story, LIKES);
-    story_end(
-        &story,
-        "r1 starts as incarnation 0\n"
-        "r2 starts as incarnation 1\n"
-        "r1 INCRBY likes 1 -> 1\n"
-        "r1 is backed up\n"
-        "r1 INCRBY likes 10 -> 11\n"
-        "r1 loses power\n"
-        "r1 finds the backup\n"
-        "r1 starts as incarnation 0\n"
-        "r1 r2 has seen this directory's incarnation up to 2, here it ends at 1: the directory is "
-        "older than its history (restored or cloned); going on under a new incarnation\n"
-        "r1 goes on as incarnation 2\n"
-        "r2 an earlier incarnation of r1 is complete at all members: closed at change 1\n"
-        "r1 an earlier incarnation of r1 is complete at all members: closed at change 1\n"
-        "r1 INCRBY likes 100 -> 101\n"
-        "-- likes: r1 101, r2 101\n");
+    story_end(&story, "r1 starts as incarnation 0\n"
+                      "r2 starts as incarnation 1\n"
+                      "r1 INCRBY likes 1 -> 1\n"
+                      "r1 is backed up\n"
+                      "r1 INCRBY likes 10 -> 11\n"
+                      "r1 loses power\n"
+                      "r1 finds the backup\n"
+                      "r1 starts as incarnation 0\n"
+                      "r1 INCRBY likes 100 -> 101\n"
+                      "-- likes: r1 101, r2 101\n");
 }
 
 static void a_copy_of_a_living_directory_is_refused(void **state)

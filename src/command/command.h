@@ -27,6 +27,7 @@ enum command_flag {
     COMMAND_COMMIT = 1u << 8,     // `apply` only inside a commit
     COMMAND_DURABLE = 1u << 9,    // its answer waits for the disk in relaxed mode too
     COMMAND_STALE = 1u << 10,     // a connection's own business, in no need of data
+    COMMAND_LONG = 1u << 12,      // its answer may be as long as the data: the client's next waits
     COMMAND_FACTS = 1u << 11,     // reads server->counts and state: they are to be fresh
 };
 
@@ -35,7 +36,8 @@ struct call { // one command under way
     const struct span *argv; // argv[0] is the name
     uint32_t argc;
     uint64_t hash;
-    uint64_t now_ms; // monotonic
+    struct record *record; // of the key, as the command before found it for the same; or NULL
+    uint64_t now_ms;       // monotonic
     struct reply *reply;
     struct keyspace *keyspace;
     const struct identity *identity;

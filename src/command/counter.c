@@ -19,7 +19,11 @@ static const char only_integers[] =
 static const char no_set_options[] =
     "ERR SET takes no options here: conditions and times of life need one leader, counters at "
     "many replicas have none; use DEL, SET key value or INCRBY";
-static const char not_in_64_bits[] = "ERR the exact value does not fit a signed 64-bit integer";
+
+void reply_out_of_range(struct call *call)
+{
+    reply_error_text(call->reply, "ERR the exact value does not fit a signed 64-bit integer");
+}
 
 // ---- adding
 
@@ -48,15 +52,18 @@ static int run_add(struct call *call, int64_t amount)
     struct address address = {.kind = UNIT_KEY, .key = call->argv[1]};
     int outcome;
     do {
-        struct record *record = keyspace_find(call->keyspace, &address, call->hash);
-        if (!record) {
+        if (!call->record)
+            call->record = keyspace_find(call->keyspace, &address, call->hash);
+        if (!call->record) {
             if (!key_is_allowed(call, address.key))
                 return 0;
-            record = keyspace_obtain(call->keyspace, &address, call->hash, CELL_COUNTER);
-            if (!record)
+            call->record = keyspace_obtain(call->keyspace, &address, call->hash, CELL_COUNTER);
+            if (!call->record)
                 return reply_out_of_memory(call);
         }
-        outcome = add_to(call, record, amount);
+        outcome = add_to(call, call->record, amount);
+        if (outcome == RECORD_E_DEAD)
+            call->record = NULL; // found anew
     } while (outcome == RECORD_E_DEAD);
     return outcome ? COMMAND_E_POST : 0;
 }
@@ -166,7 +173,7 @@ static void reply_value(struct call *call, const struct record *record, bool is_
     else if (record_type(record) == CELL_GSET)
         reply_error(call->reply, REPLY_ERROR_WRONG_TYPE);
     else if (flags & RECORD_RANGE)
-        reply_error_text(call->reply, not_in_64_bits);
+        reply_out_of_range(call);
     else
         reply_bulk_integer(call->reply, record_value(record));
 }

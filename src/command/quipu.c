@@ -42,6 +42,10 @@ static void put_value(struct call *call, const struct record *record)
         reply_nil(call->reply);
         return;
     }
+    if (record_flags(record) & RECORD_RANGE) {
+        reply_out_of_range(call);
+        return;
+    }
     uint64_t version = record_change(record);
     reply_array(call->reply, 3);
     reply_bulk_text(call->reply, cell_type_name(record_type(record)));

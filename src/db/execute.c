@@ -21,11 +21,21 @@ struct block {
 
 // ---- parsing
 
+// Pipelines often say one word, and one key, again and again.
+static const struct command *find_command(const struct worker *worker, const struct request *before,
+                                          struct span name)
+{
+    if (before && before->command && span_is_equal(before->argv[0], name))
+        return before->command;
+    return command_find(&worker->db->index, name);
+}
+
 static void note(struct block *block, const struct resp_request *parsed)
 {
     struct worker *worker = block->worker;
     struct request *request = &worker->request[block->count++];
-    const struct command *command = command_find(&worker->db->index, parsed->argv[0]);
+    const struct request *before = block->count > 1 ? request - 1 : NULL;
+    const struct command *command = find_command(worker, before, parsed->argv[0]);
     *request = (struct request){
         .command = command, .argv = parsed->argv, .argc = parsed->argc, .start = block->used};
     if (!command)
@@ -34,6 +44,11 @@ static void note(struct block *block, const struct resp_request *parsed)
     if (!(command->flags & COMMAND_KEY) || parsed->argc < 2)
         return;
     struct address address = {.kind = UNIT_KEY, .key = parsed->argv[1]};
+    if (before && before->hash && span_is_equal(before->argv[1], address.key)) {
+        request->hash = before->hash;
+        request->is_same_key = true;
+        return;
+    }
     request->hash = keyspace_hash(worker->db->keyspace, &address);
     keyspace_prefetch(worker->db->keyspace, request->hash);
 }
@@ -76,7 +91,7 @@ static void parse_ahead(struct block *block)
     if (block->count < 2)
         return;
     for (unsigned i = 0; i < block->count; i++) {
-        if (worker->request[i].hash)
+        if (worker->request[i].hash && !worker->request[i].is_same_key)
             keyspace_prefetch_record(worker->db->keyspace, worker->request[i].hash);
     }
 }
@@ -91,13 +106,19 @@ static void stop_at(struct block *block, unsigned i)
 
 // ---- sending away
 
+// Behind an answer that may be as long as the data, the client's output is looked at first.
+static bool is_long(const struct request *request)
+{
+    return request->command && (request->command->flags & COMMAND_LONG);
+}
+
 // From request `i` on, as many as go the same way. The first goes whatever its row says.
 static void send_away(struct block *block, unsigned i, bool is_failed)
 {
     struct worker *worker = block->worker;
     unsigned end = i + 1;
-    while (end < block->count && worker->request[end].command &&
-           command_is_posted(worker->request[end].command) &&
+    while (end < block->count && !is_long(&worker->request[end - 1]) &&
+           worker->request[end].command && command_is_posted(worker->request[end].command) &&
            !(is_failed && (worker->request[end].command->flags & COMMAND_WRITE)) &&
            command_takes(worker->request[end].command, worker->request[end].argc))
         end++;
@@ -162,6 +183,8 @@ static bool run_one(struct block *block, struct run *run, unsigned i)
     run->call.argv = request->argv;
     run->call.argc = request->argc;
     run->call.hash = request->hash;
+    if (!request->is_same_key)
+        run->call.record = NULL;
     if (command_refuse(&run->call))
         return true;
     client->session.last = command->name;
@@ -233,6 +256,15 @@ static bool must_hold(const struct block *block, bool has_failed)
            (block->worker->db->is_strict && block->is_any_write && !has_failed);
 }
 
+// So is behind much output: the rest of the block is parsed again.
+static bool is_full(struct block *block, const struct run *run, unsigned i)
+{
+    if (run->reply.out->len < run->begun + DB_BLOCK_BYTES)
+        return false;
+    stop_at(block, i);
+    return true;
+}
+
 static size_t execute_block(struct client *client, struct span input)
 {
     struct block block = {.client = client, .worker = client->worker, .input = input};
@@ -244,7 +276,7 @@ static size_t execute_block(struct client *client, struct span input)
         begin_run(&run, &block, is_held ? &client->held.bytes : stream_out(&client->stream));
         run.is_failed = has_failed;
         unsigned i = 0;
-        while (i < block.count && run_one(&block, &run, i))
+        while (i < block.count && !is_full(&block, &run, i) && run_one(&block, &run, i))
             i++;
         end_run(&block, &run, i, is_held);
     }

@@ -16,8 +16,9 @@
 #include "script/script.h"
 #include "wire/resp.h"
 
-#define DB_AHEAD     64u   // requests parsed before the first of them runs
-#define DB_ARGUMENTS 1024u // of all of them together, at first
+#define DB_BLOCK_BYTES (1u << 20) // of output, behind which the client's limit is looked at
+#define DB_AHEAD       64u        // requests parsed before the first of them runs
+#define DB_ARGUMENTS   1024u      // of all of them together, at first
 
 // ---- a client: worker.c opens, client.c
 
@@ -62,6 +63,7 @@ struct request {
     uint32_t argc;
     size_t start; // in the input
     uint64_t hash;
+    bool is_same_key; // as the request before it
 };
 
 struct worker {

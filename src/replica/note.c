@@ -8,8 +8,8 @@ void note_put(struct replica *replica, struct record *record, int64_t previous, 
               enum change_op op)
 {
     uint32_t at;
-    if (replica->is_recovering)
-        return; // nobody listens yet
+    if (replica->is_unheard)
+        return;
     if (!record_map_find(&replica->notes_by_record, record, &at)) {
         if (replica->notes_count == REPLICA_NOTES ||
             record_map_put(&replica->notes_by_record, record, replica->notes_count))

@@ -43,6 +43,7 @@ struct replica {
     uint64_t now_ms, written_ms;
     uint64_t stamp; // hybrid logical clock: ms << 16 | counter
     enum change_origin cause;
+    bool is_unheard; // nobody pulls changes: nothing is noted for the hook
     bool is_recovering, is_serving, wants_commit, is_hiding_changed, is_frame_needed, has_failed;
     bool is_drained; // the last drain found the queue's end
     bool is_hidden[LIMIT_ORIGINS];

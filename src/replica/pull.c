@@ -73,6 +73,7 @@ static unsigned pull_walk(struct replica *replica, struct change_cursor *cursor,
 unsigned replica_changes(struct replica *replica, struct change_cursor *cursor,
                          struct change *out_changes, unsigned max)
 {
+    replica->is_unheard = false;
     const struct keyspace *keyspace = replica->keyspace;
     uint64_t newest = keyspace_change_newest(keyspace);
     if (!cursor->is_walking && cursor->change + 1 < keyspace_change_oldest(keyspace)) {
@@ -101,4 +102,5 @@ void replica_changes_skip(struct replica *replica, struct change_cursor *cursor)
 {
     *cursor = (struct change_cursor){.change = keyspace_change_newest(replica->keyspace)};
     note_forget_all(replica);
+    replica->is_unheard = true;
 }

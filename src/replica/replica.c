@@ -111,9 +111,9 @@ int replica_open(struct replica **out_replica, struct heap *heap,
     }
     struct journal_options journal = {
         .segment_bytes = options->segment_bytes, .on_frame = frame_recover, .ctx = replica};
-    replica->is_recovering = true;
+    replica->is_recovering = replica->is_unheard = true;
     outcome = journal_open(&replica->journal, options->disk, heap, &journal);
-    replica->is_recovering = false;
+    replica->is_recovering = replica->is_unheard = false;
     if (!outcome)
         outcome = settle_identity(replica, options);
     if (outcome) {

@@ -43,6 +43,8 @@ static struct value read_row(const struct answer_token *row, struct span epoch)
         value.outcome = VALUE_MISSING;
         return value;
     }
+    if (row->kind == ANSWER_ERROR)
+        value.text = row->text;
     if (row->kind != ANSWER_ARRAY || row->count < 3 || row[1].size != 1 || row[2].size != 1)
         return value;
     int64_t version;

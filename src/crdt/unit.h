@@ -76,6 +76,15 @@ bool unit_collect(struct unit *unit, const struct vector *stable, const struct v
 // unit_codec.c. Returns the number of cells written; 0 writes nothing.
 unsigned unit_write(const struct unit *unit, const struct address *address,
                     const struct vector *known, struct buf *out);
+// A key with one cell that is a life and nothing else, last written at `sequence`: nearly all of
+// them.
+struct plain_cell {
+    uint64_t sequence, birth;
+    int64_t total;
+    uint16_t origin;
+    enum cell_type type;
+};
+void unit_write_plain(struct span key, const struct plain_cell *cell, struct buf *out);
 
 struct origin_map { // a dictionary as read: written origin number -> local index
     uint16_t local[LIMIT_ORIGINS];

@@ -156,6 +156,28 @@ unsigned unit_write(const struct unit *unit, const struct address *address,
     return count;
 }
 
+// The same bytes as unit_write's for such a unit, without a unit.
+void unit_write_plain(struct span key, const struct plain_cell *cell, struct buf *out)
+{
+    uint8_t *start = buf_reserve(out, 1 + VARINT_BYTES + key.len + 2 + 4 * VARINT_BYTES);
+    if (!start)
+        return;
+    uint8_t *to = start;
+    *to++ = UNIT_KEY;
+    to = bytes_write_varint(to, key.len);
+    if (key.len)
+        memcpy(to, key.ptr, key.len);
+    to += key.len;
+    *to++ = cell->type == CELL_COUNTER ? FLAG_LIFE : FLAG_LIFE | FLAG_TYPED;
+    if (cell->type != CELL_COUNTER)
+        *to++ = (uint8_t)cell->type;
+    to = bytes_write_varint(to, cell->origin);
+    to = bytes_write_varint(to, cell->sequence);
+    to = bytes_write_varint(to, cell->sequence - cell->birth);
+    to = bytes_write_signed(to, cell->total);
+    buf_advance(out, (size_t)(to - start));
+}
+
 // ---- reading: a violation marks the reader failed, and everything after it yields zeros
 
 static void expect(struct reader *reader, bool is_right)

@@ -157,8 +157,27 @@ int record_load(const struct record *record, struct unit *unit)
     return unit_copy(unit, &source);
 }
 
+static unsigned write_small(const struct record *record, const struct vector *known,
+                            struct buf *out)
+{
+    const struct record_cell *small = &record->small;
+    if (record->origin == ORIGIN_NONE ||
+        small->sequence <= (known ? known->sequence[record->origin] : 0))
+        return 0;
+    unit_write_plain(own_bytes(record),
+                     &(struct plain_cell){.sequence = small->sequence,
+                                          .birth = small->birth,
+                                          .total = small->total,
+                                          .origin = record->origin,
+                                          .type = record_type(record)},
+                     out);
+    return 1;
+}
+
 unsigned record_write(const struct record *record, const struct vector *known, struct buf *out)
 {
+    if (!is_wide(record) && record_kind(record) == UNIT_KEY)
+        return write_small(record, known, out);
     struct cell space;
     struct address address = record_address(record);
     struct unit unit = record_cells(record, &space);

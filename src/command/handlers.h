@@ -19,7 +19,7 @@ int apply_set(struct call *call);
 
 // keys.c
 struct record *key_find(const struct call *call, struct span key); // live, or NULL
-void reply_out_of_range(struct call *call); // the value of a RECORD_RANGE record
+void reply_out_of_range(struct call *call);        // the value of a RECORD_RANGE record
 struct record *key_first(const struct call *call); // of argv[1] by call->hash; live, or NULL
 #define KEY_BATCH 32u
 struct key_batch { // argv[next] and those after it, in parts; `next` is set by the caller

@@ -170,18 +170,20 @@ int replica_presence_set(struct replica *replica, const struct lease_request *re
         *out_total = record_value(parent);
         return CHANGE_E_STALE;
     }
-    timer->epoch = numbered.epoch;
-    timer->sequence = numbered.sequence;
-    timer->ttl_ms = numbered.ttl_ms;
-    timer_arm(replica, timer);
     struct lease lease = {.epoch = numbered.epoch,
                           .sequence = numbered.sequence,
                           .count = numbered.count,
                           .ttl_ms = numbered.ttl_ms,
                           .ended = numbered.count == 0};
     int fault = is_news(replica, record, &numbered) ? write_lease(replica, record, &lease) : 0;
+    if (fault)
+        return fault;
+    timer->epoch = numbered.epoch;
+    timer->sequence = numbered.sequence;
+    timer->ttl_ms = numbered.ttl_ms;
+    timer_arm(replica, timer);
     *out_total = record_value(parent);
-    return fault;
+    return 0;
 }
 
 // Ends a lease of ours, whatever its owner said last, and stops its timer.

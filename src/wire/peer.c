@@ -68,6 +68,26 @@ static void read_mac(struct reader *reader, struct span body, struct span *mac,
         reader->failed = true;
 }
 
+// What people will read in lists and logs.
+static bool is_name(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < ' ' || text.ptr[i] == 0x7f)
+            return false;
+    }
+    return text.len > 0;
+}
+
+// HOST:PORT, as far as bytes can tell.
+static bool is_address(struct span text)
+{
+    size_t digits = 0;
+    while (digits < text.len && (unsigned)text.ptr[text.len - 1 - digits] - '0' <= 9)
+        digits++;
+    return is_name(text) && digits > 0 && text.len > digits + 1 &&
+           text.ptr[text.len - 1 - digits] == ':' && !memchr(text.ptr, ' ', text.len);
+}
+
 int peer_parse_hello(struct span body, struct peer_hello *out)
 {
     struct reader reader = reader_of(body);
@@ -82,6 +102,8 @@ int peer_parse_hello(struct span body, struct peer_hello *out)
     out->boot = reader_u64(&reader);
     out->is_asking = reader_u8(&reader) != 0;
     read_mac(&reader, body, &out->mac, &out->signed_);
+    if (!is_name(out->name) || !is_address(out->address))
+        return PEER_E_PROTOCOL;
     return ended(&reader);
 }
 
@@ -103,7 +125,8 @@ int peer_parse_welcome(struct span body, struct origins *origins, struct peer_we
     read_incarnation(&reader, &out->incarnation);
     out->boot = reader_u64(&reader);
     out->held = reader_u64(&reader);
-    if (reader.failed || status >= PEER_STATUS_COUNT)
+    if (reader.failed || status >= PEER_STATUS_COUNT || !is_name(out->name) ||
+        !is_address(out->address))
         return PEER_E_PROTOCOL;
     int outcome = read_vector(&reader, origins, &out->vector);
     if (outcome)
@@ -128,6 +151,9 @@ int peer_parse_members(struct span body, struct peer_member *out, uint16_t *out_
         out[i].is_delivered = flags & 4;
         out[i].is_sealed = flags & 8;
         out[i].seal = out[i].is_sealed ? reader_varint(&reader) : 0;
+        if ((!out[i].is_sealed && !is_name(out[i].name)) ||
+            (out[i].address.len && !is_address(out[i].address)))
+            return PEER_E_PROTOCOL;
     }
     *out_count = (uint16_t)count;
     return ended(&reader);

@@ -97,6 +97,38 @@ static void a_plain_counter_cell_costs_its_numbers_and_two_bytes(void **state)
     assert_int_equal(bytes.len, key + 1 + 1 + 1 + 1 + 1); // flags, origin, sequence, age, total
 }
 
+static void the_short_way_writes_the_same_bytes(void **state)
+{
+    (void)state;
+    struct heap_libc apart;
+    heap_libc_init(&apart);
+    static const int64_t totals[] = {0, 1, -1, 123456, INT64_MAX, INT64_MIN};
+    struct address place = {.kind = UNIT_KEY, .key = span_text("counter:00000001")};
+    for (unsigned i = 0; i < 2 * sizeof totals / sizeof *totals; i++) {
+        struct plain_cell plain = {.sequence = (uint64_t)300 << 2 * i,
+                                   .birth = (uint64_t)7 << 2 * i,
+                                   .total = totals[i / 2],
+                                   .origin = (uint16_t)(i % 2),
+                                   .type = i % 2 ? CELL_GCOUNTER : CELL_COUNTER};
+        struct cell cell = {.sequence = plain.sequence,
+                            .birth = plain.birth,
+                            .write = plain.sequence,
+                            .total = plain.total,
+                            .origin = plain.origin,
+                            .type = (uint8_t)plain.type};
+        struct unit one = {.cells = &cell, .count = 1, .cap = 1};
+        struct buf whole, brief;
+        buf_init(&whole, &apart.heap);
+        buf_init(&brief, &apart.heap);
+        assert_int_equal(unit_write(&one, &place, NULL, &whole), 1);
+        unit_write_plain(place.key, &plain, &brief);
+        assert_true(span_is_equal(buf_span(&whole), buf_span(&brief)));
+        buf_deinit(&whole);
+        buf_deinit(&brief);
+    }
+    assert_int_equal(apart.bytes, 0);
+}
+
 static void every_part_comes_back(void **state)
 {
     (void)state;
@@ -380,6 +412,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROW(a_plain_counter_cell_costs_its_numbers_and_two_bytes),
+        ROW(the_short_way_writes_the_same_bytes),
         ROW(every_part_comes_back),
         ROW(a_cell_known_from_a_record_only_comes_back),
         ROW(every_kind_of_address_comes_back),

@@ -130,6 +130,27 @@ test("a restart keeps identity and data, and what was missed meanwhile is fetche
   await cluster.meshed();
 });
 
+test("with one region down the other two restart, and go on replicating", async () => {
+  const few = await Cluster.start(3, { cluster: "few", args: ["--start-wait", "300"] });
+  const [r1, r2, r3] = few.dbs;
+  await r3.call("INCRBY", "few", "1");
+  await few.agree("1", "GET", "few");
+  await r3.kill();
+  for (const db of [r1, r2]) {
+    await db.stop();
+    await db.start();
+  }
+  const both = new Cluster([r1, r2]);
+  await r1.call("INCRBY", "few", "10");
+  await both.agree("11", "GET", "few");
+  await r2.call("INCRBY", "few", "100");
+  await both.agree("111", "GET", "few");
+  await r3.start();
+  await few.agree("111", "GET", "few");
+  await few.converged();
+  await few.stop();
+});
+
 test("a replica of another cluster is refused, by both, and the reason is told", async () => {
   const stranger = new Db({ replica: "r9", cluster: "other", peers: [cluster.dbs[0].peerPort] });
   await stranger.start();

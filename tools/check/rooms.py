@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rooms of the tree and what each may use: the one place. docs/ARCHITECTURE.md says the same, and
+"""The rooms of the tree and what each may use: the one place. ARCHITECTURE.md says the same, and
 the layers fence compares the two."""
 
 # A room may include itself and these. Single files of another room are written with their path.

@@ -76,6 +76,7 @@ struct replica {
     unsigned marks_count;
     bool is_snapshotting;
     uint64_t snapshot_cursor, snapshot_after_bytes;
+    uint64_t snapshot_bytes; // of the last one, or of the one under way
     size_t round_bytes;
     unsigned scan_step;
     struct buf snapshot_frame;

@@ -16,6 +16,7 @@ static int begin(struct replica *replica)
     if (fault)
         return fault;
     replica->is_snapshotting = true;
+    replica->snapshot_bytes = 0;
     replica->snapshot_cursor = 0;
     buf_clear(&replica->snapshot_frame);
     return 0;
@@ -36,8 +37,8 @@ struct part { // of the walk, in one commit
     unsigned records;
 };
 
-// However much commits log, the walk gets on twice as fast: the log to recover is then never more
-// than the threshold and half a snapshot.
+// However much commits log, the walk gets on twice as fast: it ends before half a snapshot's bytes
+// have been logged beside it.
 static struct part part_after(const struct replica *replica)
 {
     struct part part = {.bytes = replica->round_bytes, .records = 128 * replica->scan_step};
@@ -48,11 +49,19 @@ static struct part part_after(const struct replica *replica)
     return part;
 }
 
+// A snapshot costs its own size: the log may grow to twice that beyond the threshold, so that
+// snapshots are at most a third of what is written, however many counters there are.
+static bool is_due(const struct replica *replica)
+{
+    return journal_bytes_since_snapshot(replica->journal) >=
+           replica->snapshot_after_bytes + 2 * replica->snapshot_bytes;
+}
+
 int snapshot_step(struct replica *replica)
 {
     struct buf *frame = &replica->snapshot_frame;
     if (!replica->is_snapshotting) {
-        if (journal_bytes_since_snapshot(replica->journal) < replica->snapshot_after_bytes)
+        if (!is_due(replica))
             return 0;
         int fault = begin(replica);
         if (fault)
@@ -75,6 +84,7 @@ int snapshot_step(struct replica *replica)
         return 0;
     }
     replica->wants_commit = true;
+    replica->snapshot_bytes += frame->len;
     int fault = journal_snapshot_put(replica->journal, buf_span(frame));
     if (fault)
         return fault;

@@ -90,10 +90,9 @@ int run_exists(struct call *call)
 static const char *redis_type_name(enum cell_type type)
 {
     static const char *const names[CELL_TYPES_COUNT] = {
-        [CELL_COUNTER] = "string",
-        [CELL_GCOUNTER] = "string",
-        [CELL_GSET] = "set",
-        [CELL_PRESENCE] = "presence",
+        [CELL_COUNTER] = "string", [CELL_GCOUNTER] = "string",   [CELL_GSET] = "set",
+        [CELL_SET] = "set",        [CELL_HLL] = "string",        [CELL_BOUNDED] = "string",
+        [CELL_HANDOFF] = "string", [CELL_PRESENCE] = "presence",
     };
     return names[type];
 }

@@ -8,9 +8,9 @@
 int apply_create(struct call *call)
 {
     enum cell_type type = CELL_COUNTER;
-    while (type < CELL_PRESENCE && !span_is_word(call->argv[2], cell_type_name(type)))
+    while (type <= CELL_GSET && !span_is_word(call->argv[2], cell_type_name(type)))
         type++;
-    if (type == CELL_PRESENCE) { // made by PRESENCE.SET alone; and what this version does not have
+    if (type > CELL_GSET) { // presence is made by PRESENCE.SET alone
         reply_error_with(call->reply, REPLY_ERROR_TYPE_NAME, call->argv[2]);
         return 0;
     }

@@ -11,10 +11,9 @@
 const char *cell_type_name(enum cell_type type)
 {
     static const char *const names[CELL_TYPES_COUNT] = {
-        [CELL_COUNTER] = "counter",
-        [CELL_GCOUNTER] = "gcounter",
-        [CELL_GSET] = "gset",
-        [CELL_PRESENCE] = "presence",
+        [CELL_COUNTER] = "counter", [CELL_GCOUNTER] = "gcounter", [CELL_GSET] = "gset",
+        [CELL_SET] = "set",         [CELL_HLL] = "hll",           [CELL_BOUNDED] = "bounded",
+        [CELL_HANDOFF] = "handoff", [CELL_PRESENCE] = "presence",
     };
     return names[type];
 }

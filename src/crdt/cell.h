@@ -19,10 +19,14 @@ enum cell_type { // the order decides what a key shows when replicas created dif
     CELL_COUNTER,
     CELL_GCOUNTER,
     CELL_GSET,
+    CELL_SET,
+    CELL_HLL,
+    CELL_BOUNDED,
+    CELL_HANDOFF,
     CELL_PRESENCE,
     CELL_TYPES_COUNT
 };
-const char *cell_type_name(enum cell_type type); // "counter", "gcounter", "gset", "presence"
+const char *cell_type_name(enum cell_type type); // "counter", "gcounter", "gset" ...
 
 // What a reset saw of one origin's cell: the life, the last change in it, the total then, and the
 // newest base entry.

@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // The unit: every cell under one address, the smallest thing that travels (key-atomic: a cut never
-// goes without the reset record it came from). Addresses: a key itself, a member of a set in it, an
-// owner's lease in it.
+// goes without the reset record it came from). Addresses: a key itself, and under it a member of a
+// set, an owner's lease, a retry token, rights given away, a client's slot.
 #pragma once
 #include "base/bytes.h"
 #include "crdt/cell.h"
 #include "crdt/vector.h"
 
-enum unit_kind { UNIT_KEY, UNIT_MEMBER, UNIT_LEASE };
+enum unit_kind {
+    UNIT_KEY,
+    UNIT_MEMBER,
+    UNIT_LEASE,
+    UNIT_TOKEN,
+    UNIT_RIGHT,
+    UNIT_SLOT,
+    UNIT_KINDS_COUNT
+};
 
 struct address {
     enum unit_kind kind;
     struct span key; // borrows
-    struct span sub; // member or owner; empty for UNIT_KEY
+    struct span sub; // member, owner, token ...; empty for UNIT_KEY
 };
 
 struct unit {

@@ -3,8 +3,8 @@
 // varint.
 //
 //   unit    head, key (v length, bytes), sub-key (the same; not for UNIT_KEY), cells
-//   head    bits 0-1 kind, bits 2-7 cells - 1; 63 there: v (cells - 1) follows
-//   cell    flags, [TYPED: type], v origin, v sequence,
+//   head    bits 0-2 kind, bits 3-7 cells - 1; 31 there: v (cells - 1) follows
+//   cell    flags, [MORE: flags above bit 7], [TYPED: type], v origin, v sequence,
 //           [LIFE: [LATER: v sequence - write], v write - birth, z total,
 //                  [CUT: v write - cut_write, [not 0: z total - cut_total]]]
 //           [RECORD: v sequence - reset, v entries, entries]
@@ -24,19 +24,23 @@ enum {
     FLAG_CUT = 1u << 2,
     FLAG_RECORD = 1u << 3,
     FLAG_BASE = 1u << 4,
-    FLAG_LEASE = 1u << 5,
+    FLAG_BASE_CUT = 1u << 5,
     FLAG_TYPED = 1u << 6, // not a CELL_COUNTER
-    FLAG_BASE_CUT = 1u << 7,
+    FLAG_MORE = 1u << 7,  // a byte with the flags from here on follows
+    FLAG_LEASE = 1u << 8,
+    FLAGS_ALL = (1u << 9) - 1,
 };
 
-#define HEAD_MORE       63u
+#define HEAD_KIND       7u
+#define HEAD_SHIFT      3
+#define HEAD_MORE       31u
 #define VARINT_BYTES    10
-#define CELL_BYTES_MAX  (2 + 8 + 16 * VARINT_BYTES) // without the entries of a record
+#define CELL_BYTES_MAX  (3 + 8 + 16 * VARINT_BYTES) // without the entries of a record
 #define CELL_BYTES_MIN  3
 #define ENTRY_BYTES_MAX (5 * VARINT_BYTES)
 #define ENTRY_BYTES_MIN 3
 
-static uint8_t flags_of(const struct cell *cell)
+static unsigned flags_of(const struct cell *cell)
 {
     unsigned flags = cell->type != CELL_COUNTER ? FLAG_TYPED : 0;
     if (cell->birth)
@@ -50,7 +54,7 @@ static uint8_t flags_of(const struct cell *cell)
         flags |= FLAG_BASE_CUT;
     if (lease_is_set(&cell->lease))
         flags |= FLAG_LEASE;
-    return (uint8_t)flags;
+    return flags > UINT8_MAX ? flags | FLAG_MORE : flags;
 }
 
 static uint8_t *write_life(uint8_t *to, const struct cell *cell, unsigned flags)
@@ -104,8 +108,11 @@ static void put_cell(struct buf *out, const struct cell *cell)
     uint8_t *start = buf_reserve(out, CELL_BYTES_MAX + cell->cuts_count * (size_t)ENTRY_BYTES_MAX);
     if (!start)
         return;
-    uint8_t flags = flags_of(cell), *to = start;
-    *to++ = flags;
+    unsigned flags = flags_of(cell);
+    uint8_t *to = start;
+    *to++ = (uint8_t)flags;
+    if (flags & FLAG_MORE)
+        *to++ = (uint8_t)(flags >> 8);
     if (flags & FLAG_TYPED)
         *to++ = cell->type;
     to = bytes_write_varint(to, cell->origin);
@@ -126,7 +133,8 @@ static void put_cell(struct buf *out, const struct cell *cell)
 static void put_address(struct buf *out, const struct address *address, unsigned count)
 {
     unsigned rest = count - 1;
-    buf_put_byte(out, (uint8_t)(address->kind | (rest < HEAD_MORE ? rest : HEAD_MORE) << 2));
+    buf_put_byte(out,
+                 (uint8_t)(address->kind | (rest < HEAD_MORE ? rest : HEAD_MORE) << HEAD_SHIFT));
     if (rest >= HEAD_MORE)
         bytes_put_varint(out, rest);
     bytes_put_string(out, address->key);
@@ -278,12 +286,15 @@ static int read_record(struct reader *reader, const struct origin_map *map, stru
 static int read_cell(struct reader *reader, const struct origin_map *map, struct origin_set *met,
                      struct unit *unit)
 {
-    uint8_t flags = reader_u8(reader);
+    unsigned flags = reader_u8(reader);
+    if (flags & FLAG_MORE)
+        flags |= (unsigned)reader_u8(reader) << 8;
     uint8_t type = flags & FLAG_TYPED ? reader_u8(reader) : CELL_COUNTER;
     uint16_t origin = read_origin(reader, map, met);
     uint64_t sequence = reader_varint(reader);
     expect(reader, type < CELL_TYPES_COUNT && sequence > 0);
     expect(reader, flags & FLAG_LIFE || !(flags & (FLAG_LATER | FLAG_CUT)));
+    expect(reader, flags <= FLAGS_ALL && !!(flags & FLAG_MORE) == (flags > UINT8_MAX));
     expect(reader, !(flags & FLAG_BASE) || !(flags & FLAG_BASE_CUT));
     if (reader->failed)
         return 0;
@@ -307,11 +318,11 @@ static int read_cell(struct reader *reader, const struct origin_map *map, struct
 static uint64_t read_address(struct reader *reader, struct address *address)
 {
     uint8_t head = reader_u8(reader);
-    uint64_t rest = head >> 2;
+    uint64_t rest = head >> HEAD_SHIFT;
     if (rest == HEAD_MORE)
         rest = reader_varint(reader);
-    expect(reader, (head & 3) <= UNIT_LEASE && rest < LIMIT_ORIGINS);
-    *address = (struct address){.kind = (enum unit_kind)(head & 3)};
+    expect(reader, (head & HEAD_KIND) < UNIT_KINDS_COUNT && rest < LIMIT_ORIGINS);
+    *address = (struct address){.kind = (enum unit_kind)(head & HEAD_KIND)};
     address->key = reader_string(reader, LIMIT_KEY_BYTES);
     if (address->kind != UNIT_KEY)
         address->sub = reader_string(reader, LIMIT_KEY_BYTES);

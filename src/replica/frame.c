@@ -4,7 +4,7 @@
 // read by a process that knows the incarnations in another order.
 #include "replica/private.h"
 
-#define FRAME_FORMAT 1u
+#define FRAME_FORMAT 2u
 
 static void put_members(const struct replica *replica, struct buf *out)
 {

@@ -14,7 +14,7 @@
 #include "base/bytes.h"
 #include "crdt/unit.h"
 
-#define PEER_VERSION         1u
+#define PEER_VERSION         2u
 #define PEER_NONCE_BYTES     16
 #define PEER_MAC_BYTES       32
 #define PEER_HEAD_BYTES      5

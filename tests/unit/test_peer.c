@@ -127,7 +127,7 @@ static void what_is_written_is_read(void **state)
     assert_true(trace_is(
         &feed_peer, buf_span(&fixture.stream),
         "greeting [0123456789abcdef]\n"
-        "hello 1 nonce [0123456789abcdef] cluster [local] name [r1] address [127.0.0.1:7001] "
+        "hello 2 nonce [0123456789abcdef] cluster [local] name [r1] address [127.0.0.1:7001] "
         "of [incarnation0001\\00] boot 5 asks mac [0123456789abcdef0123456789ABCDEF] signs 66\n"
         "welcome [ok] text [t] cluster [local] name [r2] address [a:1] of "
         "[incarnation0002\\00] boot 9 held 8 at 0:7 1:18446744073709551615 mac "
@@ -141,7 +141,7 @@ static void what_is_written_is_read(void **state)
     put_hello(&fixture, 0);
     assert_true(trace_is(
         &feed_peer, buf_span(&fixture.stream),
-        "hello 1 nonce [0123456789abcdef] cluster [local] name [r1] address [127.0.0.1:7001] "
+        "hello 2 nonce [0123456789abcdef] cluster [local] name [r1] address [127.0.0.1:7001] "
         "of [incarnation0001\\00] boot 5 asks mac [] signs 66\n"));
     tear_down(&fixture);
 }

@@ -257,8 +257,8 @@ static void the_layout_is_what_it_says(void **state)
     READ("\x00\x01k\x05\x00\x05\x01\x02\x00");                 // cut whole
     READ("\x00\x01k\x40\x03\x00\x05");                         // a presence
     READ("\x00\x01k\x10\x00\x05\x04\0\0\0\0\0\0\0\0\x02");     // a base
-    READ("\x00\x01k\x80\x00\x05\x04");                         // a base that is cut
-    READ("\x00\x01k\x20\x00\x05\x01\x00\x02\x02");             // a lease
+    READ("\x00\x01k\x20\x00\x05\x04");                         // a base that is cut
+    READ("\x00\x01k\x80\x01\x00\x05\x01\x00\x02\x02");         // a lease
     READ("\x00\x01k\x08\x00\x05\x04\x01\x00\x01\x00\x02\x00"); // a record of a life
     READ("\x00\x01k\x08\x00\x05\x00\x01\x00\x00\x01");         // of a base
     READ("\x01\x01k\x01m\x01\x00\x05\x00\x02");                // a member
@@ -267,7 +267,7 @@ static void the_layout_is_what_it_says(void **state)
 static void what_a_cell_cannot_be_is_refused(void **state)
 {
     (void)state;
-    REFUSED("\x03\x01k\x00\x00\x05");                             // kind 3
+    REFUSED("\x07\x01k\x00\x00\x05");                             // kind 7
     REFUSED("\x00\x01k\x01\x09\x05\x00\x02");                     // an origin not in the dictionary
     REFUSED("\x00\x01k\x01\x00\x00\x00\x02");                     // sequence 0
     REFUSED("\x00\x01k\x01\x00\x05\x05\x02");                     // born at 0
@@ -276,12 +276,14 @@ static void what_a_cell_cannot_be_is_refused(void **state)
     REFUSED("\x00\x01k\x05\x00\x05\x01\x02\x02\x02");             // cut before the birth
     REFUSED("\x00\x01k\x02\x00\x05\x00");                         // a later write of no life
     REFUSED("\x00\x01k\x04\x00\x05\x00");                         // a cut of no life
-    REFUSED("\x00\x01k\x40\x04\x00\x05");                         // an unknown type
-    REFUSED("\x00\x01k\x90\x00\x05\x00\0\0\0\0\0\0\0\0\x02\x00"); // a base both live and cut
-    REFUSED("\x00\x01k\x80\x00\x05\x05");                         // a base cut at 0
-    REFUSED("\x00\x01k\x20\x00\x05\x00\x00\x02\x02");             // a lease without numbers
-    REFUSED("\x00\x01k\x20\x00\x05\x01\x01\x02\x80\x80\x80\x80\x20"); // ttl beyond 32 bits
-    REFUSED("\x04\x01k\x01\x00\x05\x00\x02\x01\x00\x06\x00\x02");     // two cells of one origin
+    REFUSED("\x00\x01k\x40\x09\x00\x05");                         // an unknown type
+    REFUSED("\x00\x01k\x30\x00\x05\x00\0\0\0\0\0\0\0\0\x02\x00"); // a base both live and cut
+    REFUSED("\x00\x01k\x20\x00\x05\x05");                         // a base cut at 0
+    REFUSED("\x00\x01k\x80\x01\x00\x05\x00\x00\x02\x02");         // a lease without numbers
+    REFUSED("\x00\x01k\x80\x01\x00\x05\x01\x01\x02\x80\x80\x80\x80\x20"); // ttl past 32 bits
+    REFUSED("\x00\x01k\x81\x00\x00\x05\x00\x02");                 // more flags, and none there
+    REFUSED("\x00\x01k\x81\x80\x00\x05\x00\x02");                 // an unknown flag
+    REFUSED("\x08\x01k\x01\x00\x05\x00\x02\x01\x00\x06\x00\x02"); // two cells of one origin
 }
 
 static void what_a_record_cannot_be_is_refused(void **state)

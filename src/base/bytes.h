@@ -36,7 +36,8 @@ void bytes_put_varint(struct buf *buf, uint64_t value);
 void bytes_put_signed(struct buf *buf, int64_t value);
 void bytes_put_string(struct buf *buf, struct span span);
 
-// Into memory that the caller sized: at most 10 bytes; returns past the last one written.
+#define VARINT_BYTES_MAX 10
+// Into memory that the caller sized: at most VARINT_BYTES_MAX; returns past the last one written.
 uint8_t *bytes_write_varint(uint8_t *to, uint64_t value);
 uint8_t *bytes_write_signed(uint8_t *to, int64_t value);
 void bytes_write_u32(uint8_t *to, uint32_t value);

@@ -68,14 +68,12 @@ static void put_human(struct info *info, const char *name, uint64_t bytes)
 static void put_memory(struct info *info)
 {
     struct keyspace_memory memory = keyspace_memory(info->call->keyspace);
-    uint64_t used =
-        memory.records_bytes + memory.tables_bytes + memory.wide_bytes + memory.order_bytes;
+    uint64_t used = memory.records_bytes + memory.tables_bytes + memory.order_bytes;
     uint64_t keys = keyspace_keys_count(info->call->keyspace);
     put_human(info, "used_memory", used);
     put_human(info, "used_memory_rss", info->server->counts.resident_bytes);
     put(info, "keyspace_records_bytes:%llu", (number)memory.records_bytes);
     put(info, "keyspace_tables_bytes:%llu", (number)memory.tables_bytes);
-    put(info, "keyspace_wide_bytes:%llu", (number)memory.wide_bytes);
     put(info, "keyspace_order_bytes:%llu", (number)memory.order_bytes);
     put(info, "bytes_per_key:%llu", (number)(keys ? used / keys : 0));
     put(info, "maxmemory:0");

@@ -44,8 +44,7 @@ struct cell *unit_find(const struct unit *unit, uint16_t origin)
     return NULL;
 }
 
-// Room for `count` cells in all.
-static int reserve(struct unit *unit, size_t count)
+int unit_reserve(struct unit *unit, size_t count)
 {
     if (count <= unit->cap)
         return 0;
@@ -68,7 +67,7 @@ struct cell *unit_obtain(struct unit *unit, uint16_t origin)
     if (cell)
         return cell;
     assert(origin < LIMIT_ORIGINS);
-    if (reserve(unit, (size_t)unit->count + 1))
+    if (unit_reserve(unit, (size_t)unit->count + 1))
         return NULL;
     cell = &unit->cells[unit->count++];
     *cell = (struct cell){.origin = origin};
@@ -102,7 +101,7 @@ static int copy_cuts(struct heap *heap, const struct cut *cuts, uint32_t count,
 int unit_copy(struct unit *target, const struct unit *source)
 {
     unit_clear(target);
-    int fault = reserve(target, source->count);
+    int fault = unit_reserve(target, source->count);
     for (uint16_t i = 0; i < source->count && !fault; i++) {
         struct cell cell = source->cells[i];
         fault = copy_cuts(target->heap, cell.cuts, cell.cuts_count, &cell.cuts);
@@ -285,7 +284,7 @@ static int join_one(struct unit *self, const struct cell *other, const struct ve
     bool has_record = other->reset > limit && other->reset != held;
     bool is_newest = has_record && other->reset > held;
     size_t need = self->count + (has_record ? count_missing(self, other, seen) : 0) + 1;
-    int fault = reserve(self, need < LIMIT_ORIGINS ? need : LIMIT_ORIGINS);
+    int fault = unit_reserve(self, need < LIMIT_ORIGINS ? need : LIMIT_ORIGINS);
     if (!fault && is_newest)
         fault = copy_cuts(self->heap, other->cuts, other->cuts_count, &cuts);
     if (fault)

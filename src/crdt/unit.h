@@ -36,6 +36,7 @@ struct cell *unit_find(const struct unit *unit, uint16_t origin); // NULL when a
 // The cell of `origin`, appended zeroed if absent; NULL on -ENOMEM. Invalidates cell pointers.
 struct cell *unit_obtain(struct unit *unit, uint16_t origin);
 void unit_remove(struct unit *unit, uint16_t origin);
+int unit_reserve(struct unit *unit, size_t count); // room for so many cells in all; 0 or -ENOMEM
 
 // Replaces the cells of target by copies. 0, or -ENOMEM (target is empty then).
 int unit_copy(struct unit *target, const struct unit *source);
@@ -84,16 +85,6 @@ bool unit_collect(struct unit *unit, const struct vector *stable, const struct v
 // unit_codec.c. Returns the number of cells written; 0 writes nothing.
 unsigned unit_write(const struct unit *unit, const struct address *address,
                     const struct vector *known, struct buf *out);
-// A key with one cell that is a life and nothing else, last written at `sequence`: nearly all of
-// them.
-struct plain_cell {
-    uint64_t sequence, birth;
-    int64_t total;
-    uint16_t origin;
-    enum cell_type type;
-};
-void unit_write_plain(struct span key, const struct plain_cell *cell, struct buf *out);
-
 struct origin_map { // a dictionary as read: written origin number -> local index
     uint16_t local[LIMIT_ORIGINS];
     uint16_t count;

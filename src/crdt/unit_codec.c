@@ -16,28 +16,14 @@
 // A part that is not there costs nothing: a plain counter cell is flags, origin, sequence, the age
 // of its life, total. Differences are taken modulo 2^64. Reading trusts nothing: the invariants of
 // cell.c are checked and memory grows only with cells that were read.
-#include "crdt/unit.h"
-
-enum {
-    FLAG_LIFE = 1u << 0,
-    FLAG_LATER = 1u << 1, // the last write of the cell was not one of the life
-    FLAG_CUT = 1u << 2,
-    FLAG_RECORD = 1u << 3,
-    FLAG_BASE = 1u << 4,
-    FLAG_BASE_CUT = 1u << 5,
-    FLAG_TYPED = 1u << 6, // not a CELL_COUNTER
-    FLAG_MORE = 1u << 7,  // a byte with the flags from here on follows
-    FLAG_LEASE = 1u << 8,
-    FLAGS_ALL = (1u << 9) - 1,
-};
+#include "crdt/cell_codec.h"
 
 #define HEAD_KIND       7u
 #define HEAD_SHIFT      3
 #define HEAD_MORE       31u
-#define VARINT_BYTES    10
-#define CELL_BYTES_MAX  (3 + 8 + 16 * VARINT_BYTES) // without the entries of a record
+#define CELL_BYTES_MAX  (3 + 8 + 16 * VARINT_BYTES_MAX) // without the entries of a record
 #define CELL_BYTES_MIN  3
-#define ENTRY_BYTES_MAX (5 * VARINT_BYTES)
+#define ENTRY_BYTES_MAX (5 * VARINT_BYTES_MAX)
 #define ENTRY_BYTES_MIN 3
 
 static unsigned flags_of(const struct cell *cell)
@@ -103,7 +89,7 @@ static uint8_t *write_record(uint8_t *to, const struct cell *cell)
     return to;
 }
 
-static void put_cell(struct buf *out, const struct cell *cell)
+void cell_put(struct buf *out, const struct cell *cell)
 {
     uint8_t *start = buf_reserve(out, CELL_BYTES_MAX + cell->cuts_count * (size_t)ENTRY_BYTES_MAX);
     if (!start)
@@ -130,9 +116,9 @@ static void put_cell(struct buf *out, const struct cell *cell)
     buf_advance(out, (size_t)(to - start));
 }
 
-static void put_address(struct buf *out, const struct address *address, unsigned count)
+void unit_put_address(struct buf *out, const struct address *address, unsigned cells_count)
 {
-    unsigned rest = count - 1;
+    unsigned rest = cells_count - 1;
     buf_put_byte(out,
                  (uint8_t)(address->kind | (rest < HEAD_MORE ? rest : HEAD_MORE) << HEAD_SHIFT));
     if (rest >= HEAD_MORE)
@@ -156,34 +142,12 @@ unsigned unit_write(const struct unit *unit, const struct address *address,
         count += is_news(&unit->cells[i], known);
     if (count == 0)
         return 0;
-    put_address(out, address, count);
+    unit_put_address(out, address, count);
     for (uint16_t i = 0; i < unit->count; i++) {
         if (is_news(&unit->cells[i], known))
-            put_cell(out, &unit->cells[i]);
+            cell_put(out, &unit->cells[i]);
     }
     return count;
-}
-
-// The same bytes as unit_write's for such a unit, without a unit.
-void unit_write_plain(struct span key, const struct plain_cell *cell, struct buf *out)
-{
-    uint8_t *start = buf_reserve(out, 1 + VARINT_BYTES + key.len + 2 + 4 * VARINT_BYTES);
-    if (!start)
-        return;
-    uint8_t *to = start;
-    *to++ = UNIT_KEY;
-    to = bytes_write_varint(to, key.len);
-    if (key.len)
-        memcpy(to, key.ptr, key.len);
-    to += key.len;
-    *to++ = cell->type == CELL_COUNTER ? FLAG_LIFE : FLAG_LIFE | FLAG_TYPED;
-    if (cell->type != CELL_COUNTER)
-        *to++ = (uint8_t)cell->type;
-    to = bytes_write_varint(to, cell->origin);
-    to = bytes_write_varint(to, cell->sequence);
-    to = bytes_write_varint(to, cell->sequence - cell->birth);
-    to = bytes_write_signed(to, cell->total);
-    buf_advance(out, (size_t)(to - start));
 }
 
 // ---- reading: a violation marks the reader failed, and everything after it yields zeros
@@ -202,19 +166,15 @@ static uint64_t read_back(struct reader *reader, uint64_t from, uint64_t floor)
     return reader->failed ? 0 : from - distance;
 }
 
-struct origin_set {
-    uint64_t bits[(LIMIT_ORIGINS + 63) / 64];
-};
-
 // A written origin number as a local index, each at most once in `met`.
 static uint16_t read_origin(struct reader *reader, const struct origin_map *map,
                             struct origin_set *met)
 {
     uint64_t number = reader_varint(reader);
-    expect(reader, number < map->count);
+    expect(reader, number < (map ? map->count : LIMIT_ORIGINS));
     if (reader->failed)
         return 0;
-    uint16_t origin = map->local[number];
+    uint16_t origin = map ? map->local[number] : (uint16_t)number;
     uint64_t bit = (uint64_t)1 << origin % 64, *word = &met->bits[origin / 64];
     expect(reader, !(*word & bit));
     *word |= bit;
@@ -262,35 +222,47 @@ static void read_entry(struct reader *reader, struct cut *entry)
     expect(reader, entry->write || entry->base);
 }
 
-static int read_record(struct reader *reader, const struct origin_map *map, struct heap *heap,
+static void pass_entries(struct reader *reader, const struct origin_map *map, uint64_t count)
+{
+    struct origin_set met = {{0}};
+    for (uint64_t i = 0; i < count; i++) {
+        struct cut entry = {.origin = read_origin(reader, map, &met)};
+        read_entry(reader, &entry);
+    }
+}
+
+static int read_record(struct reader *reader, const struct cell_source *source, struct heap *heap,
                        struct cell *cell)
 {
     struct origin_set met = {{0}};
     cell->reset = read_back(reader, cell->sequence, 1);
     uint64_t count = reader_varint(reader);
-    expect(reader,
-           count > 0 && count <= map->count && count <= reader_left(reader) / ENTRY_BYTES_MIN);
+    expect(reader, count > 0 && count <= (source->map ? source->map->count : LIMIT_ORIGINS) &&
+                       count <= reader_left(reader) / ENTRY_BYTES_MIN);
     if (reader->failed)
         return 0;
+    if (source->is_brief) {
+        pass_entries(reader, source->map, count);
+        return 0;
+    }
     cell->cuts = heap_alloc(heap, count * sizeof *cell->cuts);
     if (!cell->cuts)
         return -ENOMEM;
     cell->cuts_count = (uint32_t)count;
     for (uint32_t i = 0; i < cell->cuts_count; i++) {
-        cell->cuts[i] = (struct cut){.origin = read_origin(reader, map, &met)};
+        cell->cuts[i] = (struct cut){.origin = read_origin(reader, source->map, &met)};
         read_entry(reader, &cell->cuts[i]);
     }
     return 0;
 }
 
-static int read_cell(struct reader *reader, const struct origin_map *map, struct origin_set *met,
-                     struct unit *unit)
+int cell_read(struct reader *reader, struct cell_source *source, struct unit *unit)
 {
     unsigned flags = reader_u8(reader);
     if (flags & FLAG_MORE)
         flags |= (unsigned)reader_u8(reader) << 8;
     uint8_t type = flags & FLAG_TYPED ? reader_u8(reader) : CELL_COUNTER;
-    uint16_t origin = read_origin(reader, map, met);
+    uint16_t origin = read_origin(reader, source->map, &source->met);
     uint64_t sequence = reader_varint(reader);
     expect(reader, type < CELL_TYPES_COUNT && sequence > 0);
     expect(reader, flags & FLAG_LIFE || !(flags & (FLAG_LATER | FLAG_CUT)));
@@ -305,7 +277,7 @@ static int read_cell(struct reader *reader, const struct origin_map *map, struct
     cell->sequence = sequence;
     if (flags & FLAG_LIFE)
         read_life(reader, flags, cell);
-    int fault = flags & FLAG_RECORD ? read_record(reader, map, unit->heap, cell) : 0;
+    int fault = flags & FLAG_RECORD ? read_record(reader, source, unit->heap, cell) : 0;
     if (flags & FLAG_BASE)
         read_base(reader, cell);
     if (flags & FLAG_BASE_CUT)
@@ -334,12 +306,12 @@ int unit_read(struct reader *reader, const struct origin_map *map, struct addres
               struct unit *out_unit)
 {
     struct address address;
-    struct origin_set met = {{0}};
+    struct cell_source source = {.map = map};
     unit_clear(out_unit);
     uint64_t count = read_address(reader, &address);
     int fault = 0;
     for (uint64_t i = 0; i < count && !fault && !reader->failed; i++)
-        fault = read_cell(reader, map, &met, out_unit);
+        fault = cell_read(reader, &source, out_unit);
     if (fault || reader->failed) {
         unit_clear(out_unit);
         return fault ? fault : UNIT_E_MALFORMED;

@@ -75,7 +75,7 @@ void grace_retire_record(struct keyspace *keyspace, struct record *record)
 {
     struct grace *grace = &keyspace->grace;
     pthread_mutex_lock(&grace->lock);
-    record->dead_next = grace->records;
+    record_set_dead_next(record, grace->records);
     grace->records = record;
     pthread_mutex_unlock(&grace->lock);
 }
@@ -110,7 +110,7 @@ static void donate_tables(struct keyspace *keyspace, struct table *table)
 static void free_records(struct keyspace *keyspace, struct record *record)
 {
     while (record) {
-        struct record *next = record->dead_next;
+        struct record *next = record_dead_next(record);
         record_free(keyspace, record);
         record = next;
     }

@@ -38,6 +38,7 @@ struct keyspace *keyspace_new(struct heap *heap, const struct keyspace_options *
     if (order_init(&keyspace->order, heap))
         goto free_dirty;
     slab_init(&keyspace->slab, heap);
+    buf_init(&keyspace->packed, heap);
     pthread_mutex_init(&keyspace->grace.lock, NULL);
     for (size_t i = 0; i < (size_t)1 << bits; i++)
         pthread_mutex_init(&keyspace->shard[i].lock, NULL);
@@ -73,6 +74,7 @@ void keyspace_free(struct keyspace *keyspace)
         free_shard(keyspace, &keyspace->shard[i]);
     pthread_mutex_destroy(&keyspace->grace.lock);
     slab_deinit(&keyspace->slab);
+    buf_deinit(&keyspace->packed);
     dirty_deinit(&keyspace->dirty);
     heap_free(heap, keyspace->order.ring, keyspace->order.cap * sizeof(struct record *));
     heap_free(heap, keyspace, keyspace_size(keyspace->shard_bits));
@@ -151,7 +153,6 @@ struct keyspace_memory keyspace_memory(const struct keyspace *keyspace)
         .records_bytes = keyspace->slab.bytes,
         .tables_bytes = atomic_load_explicit(&keyspace->tables_bytes, memory_order_relaxed) +
                         keyspace_size(keyspace->shard_bits),
-        .wide_bytes = atomic_load_explicit(&keyspace->wide_bytes, memory_order_relaxed),
         .order_bytes = keyspace->order.cap * sizeof(struct record *),
         .records_count = atomic_load_explicit(&keyspace->records_count, memory_order_relaxed),
     };

@@ -21,7 +21,7 @@
 #pragma once
 #include <stdatomic.h>
 #include "base/heap.h"
-#include "crdt/unit.h"
+#include "crdt/packed.h"
 
 struct keyspace;
 struct record;
@@ -58,7 +58,6 @@ enum {
     RECORD_LIVE = 1u << 0,   // exists for clients
     RECORD_DIRTY = 1u << 1,  // workers added since the replica thread last looked
     RECORD_DEAD = 1u << 2,   // removed from the table; only ever set once
-    RECORD_WIDE = 1u << 3,   // cells are in a unit of their own (replica thread only)
     RECORD_RANGE = 1u << 4,  // the exact value does not fit 64 bits
     RECORD_NEAR = 1u << 5,   // this origin's total is far out: adds take the exact way
     RECORD_LOST = 1u << 6,   // dirty, but not on the queue: there was no memory for it
@@ -112,28 +111,22 @@ bool keyspace_is_clean(const struct keyspace *keyspace); // nothing waits for a 
 // is marked again.
 bool record_take_mark(struct record *record);
 
-// The common record holds one cell of three words in place: one origin, never cut, no base, no
-// lease. record_load copies the cells out (`unit` is cleared first); record_store puts them back,
-// in place when they fit that form, else in a unit of the record's own (takes the unit's memory).
-// `unit` is empty after. -ENOMEM leaves the record and `unit` as they were.
+// Cells rest packed (crdt/packed.h), in the record when they fit there. record_load copies them out
+// (`unit` is cleared first); record_store puts them back (`unit` is empty after). -ENOMEM leaves
+// the record as it was; record_load's leaves `unit` empty.
 int record_load(const struct record *record, struct unit *unit);
+// To look at only: without the entries of reset records.
+int record_load_brief(const struct record *record, struct unit *unit);
 int record_store(struct keyspace *keyspace, struct record *record, struct unit *unit);
-// The cells to read, as they lie: borrows until they change. The small form's cell is put into
-// `space`.
-struct unit record_cells(const struct record *record, struct cell *space);
+bool record_is_bare(const struct record *record); // no cell
+bool record_has_news(const struct record *record, const struct vector *known);
 // unit_write of them.
 unsigned record_write(const struct record *record, const struct vector *known, struct buf *out);
-// The wide record's own unit to read or change in place, NULL when the record is in the small form.
-struct unit *record_unit(struct record *record);
-// The small form's cell, for the hot path of a commit. NULL when wide. `origin` ORIGIN_NONE: no
-// cell.
-struct record_cell {
-    uint64_t sequence; // also its `write`
-    uint64_t birth;
-    int64_t total;
-};
-struct record_cell *record_small(struct record *record, uint16_t *out_origin);
-void record_small_put(struct record *record, uint16_t origin, struct record_cell cell);
+// The common record, for the hot paths. True: it holds one cell, a plain one.
+bool record_plain(const struct record *record, struct plain_cell *out_cell);
+// In place of all cells. 0 or -ENOMEM.
+int record_put_plain(struct keyspace *keyspace, struct record *record,
+                     const struct plain_cell *cell);
 
 // Adds to `value` without marking: what the replica thread changed in the cells. Returns the value
 // after.
@@ -165,7 +158,7 @@ uint64_t keyspace_change_skip(const struct keyspace *keyspace, uint64_t number);
 struct record *keyspace_change_at(const struct keyspace *keyspace, uint64_t number);
 
 struct keyspace_memory {
-    uint64_t records_bytes, tables_bytes, wide_bytes, order_bytes;
+    uint64_t records_bytes, tables_bytes, order_bytes;
     uint64_t records_count;
 };
 struct keyspace_memory keyspace_memory(const struct keyspace *keyspace);

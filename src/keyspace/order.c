@@ -39,7 +39,7 @@ static void grow(struct order *order, struct heap *heap)
 
 void order_forget(struct order *order, struct record *record)
 {
-    uint64_t number = atomic_load_explicit(&record->change, memory_order_relaxed);
+    uint64_t number = record_change(record);
     struct record **at = &order->ring[number & (order->cap - 1)];
     if (*at == record)
         *at = NULL;
@@ -57,7 +57,7 @@ uint64_t keyspace_change_put(struct keyspace *keyspace, struct record *record)
         order->oldest = number - order->cap + 1;
     *at = record;
     // Relaxed: a worker reads it as a version only; any recent number of the record is true.
-    atomic_store_explicit(&record->change, number, memory_order_relaxed);
+    atomic_store_explicit(&record->change, number << 16 | record_len(record), memory_order_relaxed);
     return number;
 }
 
@@ -88,5 +88,5 @@ struct record *keyspace_change_at(const struct keyspace *keyspace, uint64_t numb
 
 uint64_t record_change(const struct record *record)
 {
-    return atomic_load_explicit(&record->change, memory_order_relaxed);
+    return atomic_load_explicit(&record->change, memory_order_relaxed) >> 16;
 }

@@ -1,38 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between the files of the keyspace room: layouts. A record with a 16-byte key is 64 bytes, one
-// cache line; with its slot in the table a counter costs about 78.
+// Between the files of the keyspace room: layouts. A counter with a 16-byte key and one small cell
+// is a record of 48 bytes; with its slot in the table it costs about 60.
 #pragma once
 #include <pthread.h>
 #include <stdatomic.h>
 #include "keyspace/keyspace.h"
 
-struct wide { // what does not fit the small form
-    struct unit unit;
+struct family { // of a key with members or leases
     struct record *first_child;
     uint64_t live_children;
+};
+
+struct wide {        // cells that do not fit in their record, in memory of their own
+    uint32_t bytes;  // of all of it
+    uint8_t cells[]; // behind the family, which begins aligned, in a parent
 };
 
 struct child_links { // of a member or lease, between the record's head and its bytes
     struct record *parent, *next, *previous;
 };
 
+// Behind the head: the links of a child, then key, member or owner, then room for the packed cells.
+// The room of a wide record has the address of its cells, that of one removed the next such record.
 struct record {
     _Atomic int64_t value;
-    _Atomic uint32_t state; // RECORD_* flags, type << 8, kind << 12 (kind never changes)
-    uint16_t len;           // of key, member or owner
-    uint16_t origin;        // of the small form's cell
-    union {
-        struct record_cell small; // replica thread only
-        struct wide *wide;        // when RECORD_WIDE
-        struct record *dead_next; // once removed: nobody reads cells then
-    };
-    _Atomic uint64_t change;
-    uint8_t bytes[]; // child_links first, unless it is a key
+    _Atomic uint64_t change; // its number << 16 | length of key, member or owner, which stays
+    _Atomic uint32_t state;  // RECORD_* flags, type << 8, kind << 12 (kind never changes)
+    uint8_t bytes[];
 };
+
+#define RECORD_ROOM_MIN 12u // at least; a block's size is a multiple of 8
 
 #define STATE_TYPE_SHIFT 8
 #define STATE_KIND_SHIFT 12
 #define STATE_TYPE_MASK  (0xfu << STATE_TYPE_SHIFT)
+#define STATE_FLAGS      ((1u << STATE_TYPE_SHIFT) - 1)
+#define STATE_WIDE       (1u << 16) // replica thread only, as the next
+#define STATE_PARENT     (1u << 17) // wide, with a family
 
 static inline enum cell_type state_type(uint32_t state)
 {
@@ -52,7 +56,12 @@ static inline enum unit_kind record_kind(const struct record *record)
 
 static inline struct child_links *record_links(const struct record *record)
 {
-    return (struct child_links *)(uintptr_t)record->bytes;
+    return (struct child_links *)(uintptr_t)(record + 1); // padded to a multiple of 8
+}
+
+static inline size_t record_len(const struct record *record)
+{
+    return atomic_load_explicit(&record->change, memory_order_relaxed) & 0xffff;
 }
 
 // ---- table.c
@@ -187,7 +196,8 @@ struct keyspace {
     unsigned shard_bits;
     uint64_t table_sizes[TABLE_FIRST / 2][TABLE_STEPS];
     _Atomic uint64_t keys_count;
-    _Atomic uint64_t tables_bytes, wide_bytes, records_count;
+    _Atomic uint64_t tables_bytes, records_count;
+    struct buf packed; // cells on their way into a record; replica thread only
     struct dirty dirty;
     struct order order;
     struct slab slab;
@@ -202,7 +212,9 @@ void record_free(struct keyspace *keyspace, struct record *record); // its cells
 bool record_is_at(const struct record *record, const struct address *address);
 uint64_t record_hash(const struct keyspace *keyspace, const struct record *record);
 void record_drop_cells(struct keyspace *keyspace, struct record *record);
-int record_widen(struct keyspace *keyspace, struct record *record);
+int record_found_family(struct keyspace *keyspace, struct record *record); // of a parent to be
+struct record *record_dead_next(const struct record *record);
+void record_set_dead_next(struct record *record, struct record *next);
 void record_link(struct record *parent, struct record *child);
 void record_unlink(struct record *child);
 size_t table_size(uint64_t slots_count);

@@ -1,24 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// One record: its layout, what any thread may ask of it, its cells in the small and the wide form,
-// and the list of members and leases that hang on a key.
+// One record: its layout, what any thread may ask of it, its packed cells, and the list of members
+// and leases that hang on a key.
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include "base/hash.h"
 #include "keyspace/private.h"
 
 static size_t head_size(enum unit_kind kind)
 {
-    return sizeof(struct record) + (kind == UNIT_KEY ? 0 : sizeof(struct child_links));
+    return kind == UNIT_KEY ? offsetof(struct record, bytes)
+                            : sizeof(struct record) + sizeof(struct child_links);
 }
 
-static size_t record_size(const struct record *record)
+static size_t size_of(enum unit_kind kind, size_t len)
 {
-    return head_size(record_kind(record)) + record->len;
+    return (head_size(kind) + len + RECORD_ROOM_MIN + SLAB_STEP - 1) & ~(size_t)(SLAB_STEP - 1);
+}
+
+static uint8_t *own_start(const struct record *record)
+{
+    return (uint8_t *)(uintptr_t)record + head_size(record_kind(record));
 }
 
 static struct span own_bytes(const struct record *record)
 {
-    return span_of((const uint8_t *)record + head_size(record_kind(record)), record->len);
+    return span_of(own_start(record), record_len(record));
 }
 
 struct record *record_new(struct keyspace *keyspace, const struct address *address,
@@ -26,17 +33,18 @@ struct record *record_new(struct keyspace *keyspace, const struct address *addre
 {
     struct span bytes = address->kind == UNIT_KEY ? address->key : address->sub;
     assert(bytes.len <= LIMIT_KEY_BYTES);
-    struct record *record = slab_alloc(&keyspace->slab, head_size(address->kind) + bytes.len);
+    size_t size = size_of(address->kind, bytes.len);
+    struct record *record = slab_alloc(&keyspace->slab, size);
     if (!record)
         return NULL;
-    *record = (struct record){.len = (uint16_t)bytes.len, .origin = ORIGIN_NONE};
-    uint32_t state = (uint32_t)type << STATE_TYPE_SHIFT | (uint32_t)address->kind
-                                                              << STATE_KIND_SHIFT;
-    atomic_init(&record->state, state);
+    memset(record, 0, size);
+    atomic_init(&record->change, bytes.len);
+    atomic_init(&record->state,
+                (uint32_t)type << STATE_TYPE_SHIFT | (uint32_t)address->kind << STATE_KIND_SHIFT);
     if (parent)
         *record_links(record) = (struct child_links){.parent = parent};
     if (bytes.len)
-        memcpy((uint8_t *)record + head_size(address->kind), bytes.ptr, bytes.len);
+        memcpy(own_start(record), bytes.ptr, bytes.len);
     atomic_fetch_add_explicit(&keyspace->records_count, 1, memory_order_relaxed);
     return record;
 }
@@ -44,7 +52,7 @@ struct record *record_new(struct keyspace *keyspace, const struct address *addre
 void record_free(struct keyspace *keyspace, struct record *record)
 {
     atomic_fetch_sub_explicit(&keyspace->records_count, 1, memory_order_relaxed);
-    slab_free(&keyspace->slab, record, record_size(record));
+    slab_free(&keyspace->slab, record, size_of(record_kind(record), record_len(record)));
 }
 
 bool record_is_at(const struct record *record, const struct address *address)
@@ -76,8 +84,7 @@ uint64_t record_hash(const struct keyspace *keyspace, const struct record *recor
 uint32_t record_flags(const struct record *record)
 {
     // Acquire: pairs with record_mark, so that LIVE comes with the value that made it so.
-    return atomic_load_explicit(&record->state, memory_order_acquire) &
-           ((1u << STATE_TYPE_SHIFT) - 1);
+    return atomic_load_explicit(&record->state, memory_order_acquire) & STATE_FLAGS;
 }
 
 enum cell_type record_type(const struct record *record)
@@ -109,163 +116,188 @@ struct address record_address(const struct record *record)
 
 // ---- the replica thread: cells
 
-static bool is_wide(const struct record *record)
+static struct span room_of(const struct record *record)
 {
-    return (atomic_load_explicit(&record->state, memory_order_relaxed) & RECORD_WIDE) != 0;
+    size_t used = head_size(record_kind(record)) + record_len(record);
+    return span_of((const uint8_t *)record + used,
+                   size_of(record_kind(record), record_len(record)) - used);
 }
 
-struct unit *record_unit(struct record *record)
+// Relaxed: these bits are this thread's alone; the workers' bits are kept.
+static bool has(const struct record *record, uint32_t bits)
 {
-    return is_wide(record) ? &record->wide->unit : NULL;
+    return (atomic_load_explicit(&record->state, memory_order_relaxed) & bits) != 0;
 }
 
-struct record_cell *record_small(struct record *record, uint16_t *out_origin)
+static void set_form(struct record *record, uint32_t form)
 {
-    *out_origin = record->origin;
-    return is_wide(record) ? NULL : &record->small;
+    uint32_t clear = (STATE_WIDE | STATE_PARENT) & ~form;
+    if (form)
+        atomic_fetch_or_explicit(&record->state, form, memory_order_relaxed);
+    if (clear)
+        atomic_fetch_and_explicit(&record->state, ~clear, memory_order_relaxed);
 }
 
-void record_small_put(struct record *record, uint16_t origin, struct record_cell cell)
+static void *room_pointer(const struct record *record)
 {
-    assert(!is_wide(record));
-    record->origin = origin;
-    record->small = cell;
+    void *pointer;
+    memcpy(&pointer, room_of(record).ptr, sizeof pointer);
+    return pointer;
 }
 
-static struct cell cell_of_small(const struct record *record)
+static void set_room_pointer(struct record *record, const void *pointer)
 {
-    return (struct cell){.sequence = record->small.sequence,
-                         .birth = record->small.birth,
-                         .write = record->small.sequence,
-                         .total = record->small.total,
-                         .origin = record->origin,
-                         .type = (uint8_t)record_type(record)};
+    memcpy((uint8_t *)(uintptr_t)room_of(record).ptr, &pointer, sizeof pointer);
 }
 
-struct unit record_cells(const struct record *record, struct cell *space)
+struct record *record_dead_next(const struct record *record)
 {
-    if (is_wide(record))
-        return record->wide->unit;
-    *space = cell_of_small(record);
-    return (struct unit){.cells = space, .count = record->origin != ORIGIN_NONE, .cap = 1};
+    return room_pointer(record);
 }
 
-int record_load(const struct record *record, struct unit *unit)
+void record_set_dead_next(struct record *record, struct record *next)
 {
-    struct cell space;
-    struct unit source = record_cells(record, &space);
-    return unit_copy(unit, &source);
+    set_room_pointer(record, next);
 }
 
-static unsigned write_small(const struct record *record, const struct vector *known,
-                            struct buf *out)
+#define FAMILY_AT 8u // in a wide
+
+static size_t cells_at(bool is_parent)
 {
-    const struct record_cell *small = &record->small;
-    if (record->origin == ORIGIN_NONE ||
-        small->sequence <= (known ? known->sequence[record->origin] : 0))
-        return 0;
-    unit_write_plain(own_bytes(record),
-                     &(struct plain_cell){.sequence = small->sequence,
-                                          .birth = small->birth,
-                                          .total = small->total,
-                                          .origin = record->origin,
-                                          .type = record_type(record)},
-                     out);
-    return 1;
+    return is_parent ? FAMILY_AT + sizeof(struct family) : sizeof(struct wide);
 }
 
-unsigned record_write(const struct record *record, const struct vector *known, struct buf *out)
+static struct family *family_of(const struct record *record)
 {
-    if (!is_wide(record) && record_kind(record) == UNIT_KEY)
-        return write_small(record, known, out);
-    struct cell space;
-    struct address address = record_address(record);
-    struct unit unit = record_cells(record, &space);
-    return unit_write(&unit, &address, known, out);
+    return has(record, STATE_PARENT)
+               ? (struct family *)(void *)((uint8_t *)room_pointer(record) + FAMILY_AT)
+               : NULL;
 }
 
-static bool is_small_enough(const struct record *record, const struct unit *unit)
+static struct span packed_of(const struct record *record)
 {
-    const struct cell *cell = unit->cells;
-    if (unit->count == 0)
-        return true;
-    return unit->count == 1 && cell->birth && cell->write == cell->sequence && !cell->cut_write &&
-           !cell->cut_total && !cell->reset && !cell->base.sequence && !cell->base.cut &&
-           cell->type == record_type(record) && cell->type != CELL_PRESENCE;
+    if (!has(record, STATE_WIDE))
+        return room_of(record);
+    const struct wide *wide = room_pointer(record);
+    size_t at = cells_at(has(record, STATE_PARENT));
+    return span_of((const uint8_t *)wide + at, wide->bytes - at);
 }
 
-static void set_wide(struct record *record, bool wide)
+static void drop_wide(struct keyspace *keyspace, struct record *record)
 {
-    // Relaxed: only this thread reads the bit; the others' bits are kept.
+    struct wide *wide = has(record, STATE_WIDE) ? room_pointer(record) : NULL;
     if (wide)
-        atomic_fetch_or_explicit(&record->state, RECORD_WIDE, memory_order_relaxed);
-    else
-        atomic_fetch_and_explicit(&record->state, ~(uint32_t)RECORD_WIDE, memory_order_relaxed);
-}
-
-static void wide_bytes_add(struct keyspace *keyspace, int64_t bytes)
-{
-    atomic_fetch_add_explicit(&keyspace->wide_bytes, (uint64_t)bytes, memory_order_relaxed);
+        slab_free(&keyspace->slab, wide, wide->bytes);
 }
 
 void record_drop_cells(struct keyspace *keyspace, struct record *record)
 {
-    if (!is_wide(record))
-        return;
-    unit_deinit(&record->wide->unit);
-    heap_free(keyspace->heap, record->wide, sizeof *record->wide);
-    wide_bytes_add(keyspace, -(int64_t)sizeof(struct wide));
-    record->wide = NULL;
-    set_wide(record, false);
+    drop_wide(keyspace, record);
+    set_form(record, 0);
+    *(uint8_t *)(uintptr_t)room_of(record).ptr = 0;
 }
 
-// To the wide form, with the cell that was in place.
-int record_widen(struct keyspace *keyspace, struct record *record)
+// Into `space`, which has room for them; what lies behind them there is not theirs.
+static void fill(struct span space, struct span packed)
 {
-    if (is_wide(record))
-        return 0;
-    struct wide *wide = heap_alloc(keyspace->heap, sizeof *wide);
+    uint8_t *to = (uint8_t *)(uintptr_t)space.ptr;
+    if (packed.len)
+        memcpy(to, packed.ptr, packed.len);
+    if (packed.len < space.len)
+        to[packed.len] = 0;
+}
+
+static int put_wide(struct keyspace *keyspace, struct record *record, struct span packed,
+                    uint32_t form)
+{
+    size_t at = cells_at(form & STATE_PARENT);
+    size_t size = (at + packed.len + SLAB_STEP - 1) & ~(size_t)(SLAB_STEP - 1);
+    struct wide *wide = slab_alloc(&keyspace->slab, size);
     if (!wide)
         return -ENOMEM;
-    *wide = (struct wide){0};
-    unit_init(&wide->unit, keyspace->heap);
-    if (record_load(record, &wide->unit)) {
-        heap_free(keyspace->heap, wide, sizeof *wide);
-        return -ENOMEM;
-    }
-    record->wide = wide;
-    record->origin = ORIGIN_NONE;
-    set_wide(record, true);
-    wide_bytes_add(keyspace, (int64_t)sizeof *wide);
+    memset(wide, 0, at);
+    wide->bytes = (uint32_t)size;
+    if (family_of(record))
+        memcpy((uint8_t *)wide + FAMILY_AT, family_of(record), sizeof(struct family));
+    fill(span_of((uint8_t *)wide + at, size - at), packed);
+    drop_wide(keyspace, record);
+    set_room_pointer(record, wide);
+    set_form(record, form);
     return 0;
+}
+
+// In place when they fit and there is no child. A wide record keeps its memory as long as that is
+// not much too large.
+static int put_packed(struct keyspace *keyspace, struct record *record, struct span packed)
+{
+    bool is_wide = has(record, STATE_WIDE), is_parent = record_first_child(record) != NULL;
+    struct span space = packed_of(record);
+    if (!is_parent && packed.len <= room_of(record).len) {
+        if (is_wide)
+            record_drop_cells(keyspace, record);
+        fill(room_of(record), packed);
+        return 0;
+    }
+    if (!is_wide || packed.len > space.len || packed.len + 64 < space.len / 2)
+        return put_wide(keyspace, record, packed,
+                        is_parent ? STATE_WIDE | STATE_PARENT : STATE_WIDE);
+    fill(space, packed);
+    return 0;
+}
+
+int record_load(const struct record *record, struct unit *unit)
+{
+    return packed_read(packed_of(record), unit);
+}
+
+int record_load_brief(const struct record *record, struct unit *unit)
+{
+    return packed_read_brief(packed_of(record), unit);
 }
 
 int record_store(struct keyspace *keyspace, struct record *record, struct unit *unit)
 {
-    bool is_parent = record_first_child(record) != NULL;
-    if (!is_parent && is_small_enough(record, unit)) {
-        struct cell cell = unit->count ? unit->cells[0] : (struct cell){.origin = ORIGIN_NONE};
-        record_drop_cells(keyspace, record);
-        record->origin = cell.origin;
-        record->small = (struct record_cell){cell.sequence, cell.birth, cell.total};
-        unit_clear(unit);
-        return 0;
-    }
-    if (!is_wide(record)) {
-        struct wide *wide = heap_alloc(keyspace->heap, sizeof *wide);
-        if (!wide)
-            return -ENOMEM;
-        *wide = (struct wide){0};
-        record->wide = wide;
-        record->origin = ORIGIN_NONE;
-        set_wide(record, true);
-        wide_bytes_add(keyspace, (int64_t)sizeof *wide);
-    } else {
-        unit_deinit(&record->wide->unit);
-    }
-    record->wide->unit = *unit;
-    unit_init(unit, record->wide->unit.heap);
+    packed_write(unit, &keyspace->packed);
+    if (buf_has_failed(&keyspace->packed) ||
+        put_packed(keyspace, record, buf_span(&keyspace->packed)))
+        return -ENOMEM;
+    unit_clear(unit);
     return 0;
+}
+
+bool record_is_bare(const struct record *record)
+{
+    return packed_is_empty(packed_of(record));
+}
+
+bool record_has_news(const struct record *record, const struct vector *known)
+{
+    return packed_has_news(packed_of(record), known);
+}
+
+bool record_plain(const struct record *record, struct plain_cell *out_cell)
+{
+    return packed_read_plain(packed_of(record), out_cell);
+}
+
+int record_put_plain(struct keyspace *keyspace, struct record *record,
+                     const struct plain_cell *cell)
+{
+    uint8_t packed[PACKED_PLAIN_MAX];
+    return put_packed(keyspace, record, span_of(packed, packed_write_plain(packed, cell)));
+}
+
+unsigned record_write(const struct record *record, const struct vector *known, struct buf *out)
+{
+    struct address address = record_address(record);
+    return packed_put_unit(packed_of(record), &address, known, out);
+}
+
+int record_found_family(struct keyspace *keyspace, struct record *record)
+{
+    if (has(record, STATE_PARENT))
+        return 0;
+    return put_wide(keyspace, record, packed_of(record), STATE_WIDE | STATE_PARENT);
 }
 
 // ---- the replica thread: value and flags
@@ -288,8 +320,9 @@ uint32_t record_mark(struct keyspace *keyspace, struct record *record, uint32_t 
         atomic_fetch_add_explicit(&keyspace->keys_count, after & RECORD_LIVE ? 1 : (uint64_t)-1,
                                   memory_order_relaxed);
     else if ((before ^ after) & RECORD_LIVE)
-        record_links(record)->parent->wide->live_children += after & RECORD_LIVE ? 1 : (uint64_t)-1;
-    return before & ((1u << STATE_TYPE_SHIFT) - 1);
+        family_of(record_links(record)->parent)->live_children +=
+            after & RECORD_LIVE ? 1 : (uint64_t)-1;
+    return before & STATE_FLAGS;
 }
 
 // ---- children
@@ -301,12 +334,14 @@ struct record *record_parent(const struct record *record)
 
 struct record *record_first_child(const struct record *parent)
 {
-    return is_wide(parent) ? parent->wide->first_child : NULL;
+    const struct family *family = family_of(parent);
+    return family ? family->first_child : NULL;
 }
 
 bool record_has_live_child(const struct record *parent)
 {
-    return is_wide(parent) && parent->wide->live_children != 0;
+    const struct family *family = family_of(parent);
+    return family && family->live_children != 0;
 }
 
 struct record *record_next_child(const struct record *child)
@@ -314,15 +349,16 @@ struct record *record_next_child(const struct record *child)
     return record_links(child)->next;
 }
 
-// The parent is wide already.
+// The parent has its family already.
 void record_link(struct record *parent, struct record *child)
 {
     struct child_links *links = record_links(child);
-    links->next = parent->wide->first_child;
+    struct family *family = family_of(parent);
+    links->next = family->first_child;
     links->previous = NULL;
     if (links->next)
         record_links(links->next)->previous = child;
-    parent->wide->first_child = child;
+    family->first_child = child;
 }
 
 void record_unlink(struct record *child)
@@ -333,5 +369,5 @@ void record_unlink(struct record *child)
     if (links->previous)
         record_links(links->previous)->next = links->next;
     else
-        links->parent->wide->first_child = links->next;
+        family_of(links->parent)->first_child = links->next;
 }

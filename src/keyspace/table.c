@@ -219,7 +219,7 @@ static struct record *create(struct keyspace *keyspace, const struct address *ad
     return record;
 }
 
-// A child's parent is there and wide before the child is.
+// A child's parent is there, and ready to have one, before the child is.
 static int obtain_parent(struct keyspace *keyspace, const struct address *address,
                          enum cell_type type, struct record **out_parent)
 {
@@ -228,7 +228,7 @@ static int obtain_parent(struct keyspace *keyspace, const struct address *addres
         return 0;
     struct address key = {.kind = UNIT_KEY, .key = address->key};
     struct record *parent = keyspace_obtain(keyspace, &key, keyspace_hash(keyspace, &key), type);
-    if (!parent || record_widen(keyspace, parent))
+    if (!parent || record_found_family(keyspace, parent))
         return -ENOMEM;
     *out_parent = parent;
     return 0;

@@ -23,15 +23,25 @@ struct record *cells_record(struct replica *replica, const struct address *addre
 
 struct unit *cells_load(struct replica *replica, struct record *record)
 {
-    struct unit *wide = record_unit(record);
-    if (wide)
-        return wide;
     return record_load(record, &replica->scratch) ? NULL : &replica->scratch;
 }
 
 int cells_store(struct replica *replica, struct record *record)
 {
-    return record_unit(record) ? 0 : record_store(replica->keyspace, record, &replica->scratch);
+    return record_store(replica->keyspace, record, &replica->scratch);
+}
+
+const struct unit *cells_read(struct replica *replica, const struct record *record)
+{
+    int fault = record_load_brief(record, &replica->reading);
+    assert(fault == 0); // there is room for a cell of every origin
+    (void)fault;
+    return &replica->reading;
+}
+
+const struct cell *cells_own(struct replica *replica, const struct record *record)
+{
+    return unit_find(cells_read(replica, record), replica->self);
 }
 
 static int64_t children_sum(const struct record *record)
@@ -73,21 +83,17 @@ static struct unit_view view_of(const struct replica *replica, struct record *re
     return (struct unit_view){own.is_live, false, CELL_GSET, own.is_live};
 }
 
-struct unit_view cells_view(const struct replica *replica, struct record *record)
+struct unit_view cells_view(struct replica *replica, struct record *record)
 {
-    uint16_t origin;
-    const struct record_cell *small = record_small(record, &origin);
-    enum cell_type type = record_type(record);
-    if (small && origin == ORIGIN_NONE && !record_first_child(record))
-        return (struct unit_view){.type = type};
-    if (small && type <= CELL_GCOUNTER)
-        return (struct unit_view){origin != ORIGIN_NONE, false, type, small->total};
-    struct cell space;
-    struct unit unit = record_cells(record, &space);
-    return view_of(replica, record, &unit);
+    struct plain_cell plain;
+    if (record_is_bare(record) && !record_first_child(record))
+        return (struct unit_view){.type = record_type(record)};
+    if (record_plain(record, &plain) && plain.type <= CELL_GCOUNTER && !record_parent(record))
+        return (struct unit_view){true, false, plain.type, plain.total};
+    return view_of(replica, record, cells_read(replica, record));
 }
 
-struct unit_view cells_shown(const struct replica *replica, struct record *record)
+struct unit_view cells_shown(struct replica *replica, struct record *record)
 {
     if (record_address(record).kind != UNIT_LEASE)
         return cells_view(replica, record);
@@ -156,25 +162,31 @@ void cells_near(struct replica *replica, struct record *record, int64_t total)
                     record_type(record));
 }
 
-// The hot path of a commit: one cell of ours, in place.
-static int absorb_small(struct replica *replica, struct record *record, struct record_cell *small,
+// The hot path of a commit: one cell, ours.
+static int absorb_plain(struct replica *replica, struct record *record, struct plain_cell *cell,
                         bool is_new)
 {
     int64_t value = record_value_now(record);
-    int64_t amount = (int64_t)((uint64_t)value - (is_new ? 0 : (uint64_t)small->total));
+    int64_t amount = (int64_t)((uint64_t)value - (is_new ? 0 : (uint64_t)cell->total));
     if (!is_new && amount == 0)
         return 0;
-    uint64_t sequence = cells_next(replica);
-    struct record_cell cell = {
-        .sequence = sequence, .birth = is_new ? sequence : small->birth, .total = value};
-    record_small_put(record, replica->self, cell);
+    cell->sequence = cells_next(replica);
+    cell->total = value;
+    if (is_new) {
+        cell->birth = cell->sequence;
+        cell->origin = replica->self;
+        cell->type = record_type(record);
+    }
+    int fault = record_put_plain(replica->keyspace, record, cell);
+    if (fault)
+        return fault;
     cells_near(replica, record, value);
     keyspace_change_put(replica->keyspace, record);
     note_put(replica, record, (int64_t)((uint64_t)value - (uint64_t)amount), amount, CHANGE_ADD);
     return cells_log(replica, record);
 }
 
-static int absorb_wide(struct replica *replica, struct record *record)
+static int absorb_unit(struct replica *replica, struct record *record)
 {
     struct unit *unit = cells_load(replica, record);
     if (!unit)
@@ -221,15 +233,16 @@ static int absorb_conflict(struct replica *replica, struct record *record)
 
 int cells_absorb(struct replica *replica, struct record *record)
 {
-    uint16_t origin;
+    struct plain_cell cell;
     if (record_parent(record))
         return 0;
     if (record_type(record) > CELL_GCOUNTER)
         return absorb_conflict(replica, record);
     if (!(record_flags(record) & RECORD_LIVE))
         return 0;
-    struct record_cell *small = record_small(record, &origin);
-    if (small && (origin == replica->self || origin == ORIGIN_NONE))
-        return absorb_small(replica, record, small, origin == ORIGIN_NONE);
-    return absorb_wide(replica, record);
+    bool is_new = record_is_bare(record);
+    if (is_new || (record_plain(record, &cell) && cell.origin == replica->self &&
+                   cell.type == record_type(record)))
+        return absorb_plain(replica, record, &cell, is_new);
+    return absorb_unit(replica, record);
 }

@@ -50,8 +50,7 @@ static int reset_child(struct replica *replica, struct record *child)
     struct address address = record_address(child);
     if (address.kind == UNIT_MEMBER)
         return reset_record(replica, child, CHANGE_MEMBER);
-    const struct unit *unit = record_unit(child);
-    const struct cell *own = unit ? unit_find(unit, replica->self) : NULL;
+    const struct cell *own = cells_own(replica, child);
     if (!own || own->lease.ended)
         return 0;
     return lease_end(replica, child);

@@ -11,24 +11,11 @@ void collect_wanted(struct replica *replica)
     replica->is_sweep_wanted = true;
 }
 
-static bool is_plain(const struct unit *unit)
-{
-    const struct cell *cell = &unit->cells[0];
-    return unit->count == 1 && cell->cuts_count == 0 && cell->cut_write == 0;
-}
-
-static bool is_bare(struct record *record)
-{
-    uint16_t origin;
-    const struct unit *unit = record_unit(record);
-    return unit ? unit->count == 0 : record_small(record, &origin) && origin == ORIGIN_NONE;
-}
-
 // Removes a record that holds nothing. A parent may have been passed by before its last child went:
 // it goes with it.
 static void drop_bare(struct replica *replica, struct record *record)
 {
-    while (record && is_bare(record) && !record_first_child(record)) {
+    while (record && record_is_bare(record) && !record_first_child(record)) {
         struct record *parent = record_parent(record);
         struct note note;
         if (record_flags(record) & RECORD_LIVE)
@@ -44,41 +31,38 @@ static void drop_bare(struct replica *replica, struct record *record)
     }
 }
 
-// Back to the small form, when the one cell that is left fits it.
-static void make_small(struct replica *replica, struct record *record, struct unit *unit)
-{
-    struct unit moved = *unit;
-    unit_init(unit, replica->heap);
-    if (record_store(replica->keyspace, record, &moved))
-        *unit = moved;
-    else
-        unit_deinit(&moved);
-}
-
 // Nobody will end the leases of a closed history, and nobody shows them: they end by themselves,
 // everywhere alike.
-static void end_closed_leases(const struct replica *replica, struct unit *unit)
+static bool end_closed_leases(const struct replica *replica, struct unit *unit)
 {
+    bool is_any = false;
     for (uint16_t i = 0; i < unit->count; i++) {
         struct cell *cell = &unit->cells[i];
         if (lease_is_running(&cell->lease) && replica->node.seals[cell->origin].is_set)
-            cell->lease.ended = true;
+            is_any = cell->lease.ended = true;
     }
+    return is_any;
+}
+
+// Out of memory, a record stays as it is for the next sweep.
+static void sweep_cells(struct replica *replica, struct record *record)
+{
+    struct unit *unit = cells_load(replica, record);
+    bool is_changed = unit && end_closed_leases(replica, unit);
+    is_changed |= unit && unit_collect(unit, &replica->sweep_stable, &replica->vector);
+    replica->sweep_left += !unit;
+    for (uint16_t i = 0; unit && i < unit->count; i++)
+        replica->sweep_left += unit->cells[i].reset || cell_is_dead(&unit->cells[i]);
+    if (is_changed)
+        replica->sweep_left += cells_store(replica, record) != 0;
 }
 
 static void sweep_visit(void *ctx, struct record *record)
 {
     struct replica *replica = ctx;
-    struct unit *unit = record_unit(record);
-    if (unit) {
-        end_closed_leases(replica, unit);
-        unit_collect(unit, &replica->sweep_stable, &replica->vector);
-        if (unit->count == 1 && is_plain(unit))
-            make_small(replica, record, unit);
-        unit = record_unit(record);
-    }
-    for (uint16_t i = 0; unit && i < unit->count; i++)
-        replica->sweep_left += unit->cells[i].reset || cell_is_dead(&unit->cells[i]);
+    struct plain_cell plain;
+    if (!record_is_bare(record) && !record_plain(record, &plain))
+        sweep_cells(replica, record);
     drop_bare(replica, record);
 }
 

@@ -118,20 +118,6 @@ static void known_at(const struct replica *replica, const struct link *link,
     out_known->sequence[replica->node.members[link->member].origin] = UINT64_MAX;
 }
 
-static bool is_to_be_sent(struct record *record, const struct vector *known)
-{
-    uint16_t origin;
-    const struct record_cell *small = record_small(record, &origin);
-    if (small)
-        return origin != ORIGIN_NONE && small->sequence > known->sequence[origin];
-    const struct unit *unit = record_unit(record);
-    for (uint16_t i = 0; i < unit->count; i++) {
-        if (unit->cells[i].sequence > known->sequence[unit->cells[i].origin])
-            return true;
-    }
-    return false;
-}
-
 // A link that is even gets what this replica changed in the last commit as it was journaled.
 // out_change: where the change order goes on.
 static unsigned put_own(const struct replica *replica, const struct link *link, struct buf *out,
@@ -156,7 +142,7 @@ static bool put_changed(struct replica *replica, const struct link *link,
     for (; change <= newest && out->len <= limit; change++) {
         __builtin_prefetch(keyspace_change_at(replica->keyspace, change + FEED_AHEAD));
         struct record *record = keyspace_change_at(replica->keyspace, change);
-        if (record && is_to_be_sent(record, known))
+        if (record && record_has_news(record, known))
             *out_units += record_write(record, &link->sent, out) > 0;
     }
     return out->len <= limit;

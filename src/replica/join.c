@@ -110,29 +110,30 @@ static bool is_plain_life(const struct unit *unit, enum cell_type type)
            !cell->reset && !cell->base.sequence && !cell->base.cut && cell->type == type;
 }
 
-// The common case by far: a later write of the one life that stands in place. False: not that.
-static bool join_in_place(struct replica *replica, struct record *record,
-                          const struct unit *arriving, int *out_fault)
+// The common case by far: a later write of the one life that is here. False: not that.
+static bool join_plain(struct replica *replica, struct record *record, const struct unit *arriving,
+                       int *out_fault)
 {
-    uint16_t origin;
-    struct record_cell *small = record_small(record, &origin);
-    enum cell_type type = record_type(record);
-    if (!small || record_parent(record) || type > CELL_GCOUNTER || !is_plain_life(arriving, type))
-        return false;
+    struct plain_cell own;
     const struct cell *cell = &arriving->cells[0];
-    if (cell->origin != origin || cell->birth != small->birth)
+    if (record_parent(record) || !record_plain(record, &own) || own.type > CELL_GCOUNTER ||
+        !is_plain_life(arriving, own.type) || cell->origin != own.origin ||
+        cell->birth != own.birth)
         return false;
     *out_fault = 0;
-    if (cell->sequence <= small->sequence)
+    if (cell->sequence <= own.sequence)
         return true;
-    int64_t difference = (int64_t)((uint64_t)cell->total - (uint64_t)small->total);
-    record_small_put(record, origin,
-                     (struct record_cell){cell->sequence, cell->birth, cell->total});
+    int64_t difference = (int64_t)((uint64_t)cell->total - (uint64_t)own.total);
+    own.sequence = cell->sequence;
+    own.total = cell->total;
+    *out_fault = record_put_plain(replica->keyspace, record, &own);
+    if (*out_fault)
+        return true;
     int64_t value = record_shift(record, difference);
     keyspace_change_put(replica->keyspace, record);
     note_put(replica, record, (int64_t)((uint64_t)value - (uint64_t)difference), difference,
              CHANGE_ADD);
-    if (origin == replica->self)
+    if (own.origin == replica->self)
         cells_near(replica, record, cell->total);
     *out_fault = cells_log(replica, record);
     return true;
@@ -143,7 +144,7 @@ static int join_present(struct replica *replica, const struct address *address,
                         const struct vector *seen)
 {
     int outcome;
-    if (join_in_place(replica, record, arriving, &outcome))
+    if (join_plain(replica, record, arriving, &outcome))
         return outcome;
     struct unit_view before = cells_shown(replica, record);
     unsigned changed;

@@ -72,8 +72,7 @@ void lease_forget(struct replica *replica, struct record *record)
 // One that recovery found; it runs from when this replica serves.
 void lease_recovered(struct replica *replica, struct record *record)
 {
-    const struct unit *unit = record_unit(record);
-    const struct cell *cell = unit ? unit_find(unit, replica->self) : NULL;
+    const struct cell *cell = cells_own(replica, record);
     if (!cell || cell->type != CELL_PRESENCE)
         return;
     if (cell->lease.ended) {
@@ -95,8 +94,7 @@ void lease_start(struct replica *replica)
     replica->timers_due_ms = UINT64_MAX;
     for (size_t i = replica->timers_count; i-- > 0;) {
         struct timer *timer = &replica->timers[i];
-        const struct unit *unit = record_unit(timer->record);
-        const struct cell *own = unit ? unit_find(unit, replica->self) : NULL;
+        const struct cell *own = cells_own(replica, timer->record);
         if (own && !own->lease.ended)
             timer_arm(replica, timer);
         else
@@ -124,11 +122,11 @@ static int write_lease(struct replica *replica, struct record *record, const str
 
 // Whether what others see would change: the count, a lease that had ended, or another replica's
 // cell that is newer than the last one we committed.
-static bool is_news(const struct replica *replica, struct record *record,
+static bool is_news(struct replica *replica, struct record *record,
                     const struct lease_request *request)
 {
-    const struct unit *unit = record_unit(record);
-    const struct cell *own = unit ? unit_find(unit, replica->self) : NULL;
+    const struct unit *unit = cells_read(replica, record);
+    const struct cell *own = unit_find(unit, replica->self);
     if (!own || own->lease.ended || own->lease.count != request->count ||
         own->lease.ttl_ms != request->ttl_ms || own->lease.epoch != request->epoch)
         return true;
@@ -189,8 +187,7 @@ int replica_presence_set(struct replica *replica, const struct lease_request *re
 // Ends a lease of ours, whatever its owner said last, and stops its timer.
 int lease_end(struct replica *replica, struct record *record)
 {
-    const struct unit *unit = record_unit(record);
-    const struct cell *own = unit ? unit_find(unit, replica->self) : NULL;
+    const struct cell *own = cells_own(replica, record);
     struct timer *timer = timer_find(replica, record);
     if (!own || own->lease.ended) {
         lease_forget(replica, record);
@@ -275,12 +272,11 @@ bool replica_presence_list(struct replica *replica, struct span key, lease_visit
         return false;
     for (struct record *child = record_first_child(parent); child;
          child = record_next_child(child)) {
-        const struct unit *unit = record_unit(child);
         struct address owner = record_address(child);
-        if (!unit || owner.kind != UNIT_LEASE || !(record_flags(child) & RECORD_LIVE))
+        if (owner.kind != UNIT_LEASE || !(record_flags(child) & RECORD_LIVE))
             continue;
         const struct timer *timer = timer_find(replica, child);
-        const struct cell *shown = unit_lease_shown(unit, replica->is_hidden);
+        const struct cell *shown = unit_lease_shown(cells_read(replica, child), replica->is_hidden);
         if (!shown)
             continue;
         bool is_ours = timer && shown->origin == replica->self;

@@ -55,8 +55,9 @@ struct replica {
         size_t bytes;
         unsigned units;
     } own;
-    struct buf frame; // its journal frame, when it closes
-    struct unit scratch;
+    struct buf frame;    // its journal frame, when it closes
+    struct unit scratch; // cells on their way out of a record, changed, and back
+    struct unit reading; // cells to look at; room for one of every origin
     struct staged *staged_first, *staged_last;
     struct timer *timers;
     size_t timers_count, timers_cap;
@@ -98,10 +99,13 @@ int cells_absorb(struct replica *replica, struct record *record);
 // Copies a record's cells into replica->scratch (NULL: -ENOMEM) and puts them back.
 struct unit *cells_load(struct replica *replica, struct record *record);
 int cells_store(struct replica *replica, struct record *record);
-struct unit_view cells_view(const struct replica *replica, struct record *record);
+// A record's cells to look at, until the next such call; without the entries of reset records.
+const struct unit *cells_read(struct replica *replica, const struct record *record);
+const struct cell *cells_own(struct replica *replica, const struct record *record); // or NULL
+struct unit_view cells_view(struct replica *replica, struct record *record);
 // What the record shows now, as the `before` of a change. It differs from the view of a lease when
 // somebody was hidden or is back since; no worker adds to leases, so it is the record's own word.
-struct unit_view cells_shown(const struct replica *replica, struct record *record);
+struct unit_view cells_shown(struct replica *replica, struct record *record);
 // After a change of cells that clients may see: value, flags, the parent's value, the change order,
 // the frame. `before` is the committed view from before the change.
 int cells_settle(struct replica *replica, struct record *record, struct unit_view before,

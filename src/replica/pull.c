@@ -5,7 +5,7 @@
 #include "replica/private.h"
 
 // What is committed, never what workers have added since: that is not on disk yet.
-static struct unit_view committed_view(const struct replica *replica, struct record *record)
+static struct unit_view committed_view(struct replica *replica, struct record *record)
 {
     if (record_type(record) <= CELL_GCOUNTER)
         return cells_view(replica, record);

@@ -15,6 +15,7 @@ static void close_all(struct replica *replica)
         journal_close(replica->journal);
     effects_deinit(&replica->effects);
     unit_deinit(&replica->scratch);
+    unit_deinit(&replica->reading);
     buf_deinit(&replica->frame);
     buf_deinit(&replica->units);
     buf_deinit(&replica->snapshot_frame);
@@ -51,6 +52,7 @@ static struct replica *alloc(struct heap *heap, const struct replica_options *op
     set_sizes(replica, options);
     effects_init(&replica->effects, heap);
     unit_init(&replica->scratch, heap);
+    unit_init(&replica->reading, heap);
     record_map_init(&replica->timers_by_record, heap);
     record_map_init(&replica->notes_by_record, heap);
     buf_init(&replica->frame, heap);
@@ -60,7 +62,8 @@ static struct replica *alloc(struct heap *heap, const struct replica_options *op
     replica->keyspace = keyspace_new(heap, &table);
     replica->notes = heap_alloc(heap, REPLICA_NOTES * sizeof *replica->notes);
     replica->marks = heap_alloc(heap, REPLICA_MARKS * sizeof *replica->marks);
-    if (!replica->keyspace || !replica->notes || !replica->marks) {
+    if (!replica->keyspace || !replica->notes || !replica->marks ||
+        unit_reserve(&replica->reading, LIMIT_ORIGINS)) {
         close_all(replica);
         return NULL;
     }

@@ -272,37 +272,73 @@ static void cells_are_kept_in_place_while_they_fit(void **state)
     struct keyspace *keyspace = open_keyspace(&fixture, 4);
     struct address address = {.kind = UNIT_KEY, .key = span_text("k")};
     struct record *record = obtain(keyspace, &address, CELL_COUNTER);
+    uint64_t bytes = keyspace_memory(keyspace).records_bytes;
+    struct plain_cell plain;
     struct unit unit;
     unit_init(&unit, &fixture.heap.heap);
-    struct cell *cell = unit_obtain(&unit, 3);
-    cell_add(cell, 7, 11);
+    assert_true(record_is_bare(record));
+    assert_false(record_plain(record, &plain));
+    cell_add(unit_obtain(&unit, 3), 7, 11);
     assert_int_equal(record_store(keyspace, record, &unit), 0);
     assert_int_equal(unit.count, 0);
-    uint16_t origin;
-    struct record_cell *small = record_small(record, &origin);
-    assert_non_null(small);
-    assert_int_equal(origin, 3);
-    assert_int_equal(small->total, 7);
-    assert_int_equal(small->birth, 11);
+    assert_true(record_plain(record, &plain));
+    assert_int_equal(plain.origin, 3);
+    assert_int_equal(plain.total, 7);
+    assert_int_equal(plain.birth, 11);
 
     assert_int_equal(record_load(record, &unit), 0);
     cell_add(unit_obtain(&unit, 4), 1, 2);
     assert_int_equal(record_store(keyspace, record, &unit), 0);
-    assert_null(record_small(record, &origin));
-    assert_int_equal(record_unit(record)->count, 2);
+    assert_false(record_plain(record, &plain));
 
     assert_int_equal(record_load(record, &unit), 0);
     assert_int_equal(unit.count, 2);
     unit_reset(&unit, 4, 9);
     assert_int_equal(record_store(keyspace, record, &unit), 0);
+    assert_int_equal(record_load_brief(record, &unit), 0);
+    assert_int_equal(unit_find(&unit, 4)->reset, 9);
+    assert_int_equal(unit_find(&unit, 4)->cuts_count, 0);
     assert_int_equal(record_load(record, &unit), 0);
     assert_int_equal(unit_find(&unit, 4)->cuts_count, 2);
     unit_remove(&unit, 4);
     unit_remove(&unit, 3);
     assert_int_equal(record_store(keyspace, record, &unit), 0);
-    assert_non_null(record_small(record, &origin));
-    assert_int_equal(origin, ORIGIN_NONE);
+    assert_true(record_is_bare(record));
+    assert_int_equal(keyspace_memory(keyspace).records_bytes, bytes);
     unit_deinit(&unit);
+    close_all(&fixture);
+}
+
+// Every length of key, so that the room for cells has every size, and numbers that need more bytes
+// each time.
+static void cells_of_any_size_come_back(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct keyspace *keyspace = open_keyspace(&fixture, 4);
+    char text[32];
+    for (unsigned len = 0; len < 24; len++) {
+        memset(text, 'k', sizeof text);
+        struct address address = {.kind = UNIT_KEY, .key = span_of(text, len)};
+        struct record *record = obtain(keyspace, &address, CELL_COUNTER);
+        for (unsigned bits = 0; bits < 56; bits++) {
+            uint64_t large = (uint64_t)1 << bits;
+            struct plain_cell cell = {.sequence = large * 4,
+                                      .birth = large,
+                                      .total = bits % 2 ? (int64_t)large : -(int64_t)large,
+                                      .origin = (uint16_t)(bits % LIMIT_ORIGINS),
+                                      .type = bits % 3 ? CELL_COUNTER : CELL_GCOUNTER};
+            struct plain_cell back;
+            assert_int_equal(record_put_plain(keyspace, record, &cell), 0);
+            assert_true(record_plain(record, &back));
+            assert_int_equal(back.sequence, cell.sequence);
+            assert_int_equal(back.birth, cell.birth);
+            assert_int_equal(back.total, cell.total);
+            assert_int_equal(back.origin, cell.origin);
+            assert_int_equal(back.type, cell.type);
+            assert_true(span_is_equal(record_address(record).key, address.key));
+        }
+    }
     close_all(&fixture);
 }
 
@@ -441,6 +477,7 @@ int main(void)
         cmocka_unit_test(a_scan_sees_each_record_once_whatever_grows),
         cmocka_unit_test(removal_needs_a_clean_dead_record_with_the_expected_value),
         cmocka_unit_test(cells_are_kept_in_place_while_they_fit),
+        cmocka_unit_test(cells_of_any_size_come_back),
         cmocka_unit_test(members_hang_on_their_key),
         cmocka_unit_test(the_change_order_keeps_each_record_at_its_newest_place),
         cmocka_unit_test(every_allocation_may_fail),

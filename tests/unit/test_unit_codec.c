@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "base/prng.h"
-#include "crdt/unit.h"
+#include "crdt/packed.h"
 #include "tests/lib/cells.h"
 #include "tests/lib/heap_libc.h"
 #include "tests/lib/seed.h"
@@ -121,7 +121,9 @@ static void the_short_way_writes_the_same_bytes(void **state)
         buf_init(&whole, &apart.heap);
         buf_init(&brief, &apart.heap);
         assert_int_equal(unit_write(&one, &place, NULL, &whole), 1);
-        unit_write_plain(place.key, &plain, &brief);
+        uint8_t packed[PACKED_PLAIN_MAX];
+        struct span cells = span_of(packed, packed_write_plain(packed, &plain));
+        assert_int_equal(packed_put_unit(cells, &place, NULL, &brief), 1);
         assert_true(span_is_equal(buf_span(&whole), buf_span(&brief)));
         buf_deinit(&whole);
         buf_deinit(&brief);

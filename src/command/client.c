@@ -4,13 +4,13 @@
 #include "command/client.h"
 #include "command/handlers.h"
 
-static int client_id(struct call *call)
+int client_id(struct call *call)
 {
     reply_integer(call->reply, (int64_t)call->session->id);
     return 0;
 }
 
-static int client_getname(struct call *call)
+int client_getname(struct call *call)
 {
     const struct session *session = call->session;
     if (session->name_len)
@@ -20,7 +20,7 @@ static int client_getname(struct call *call)
     return 0;
 }
 
-static int client_setname(struct call *call)
+int client_setname(struct call *call)
 {
     if (session_set_name(call->session, call->argv[2]))
         reply_ok(call->reply);
@@ -29,7 +29,7 @@ static int client_setname(struct call *call)
     return 0;
 }
 
-static int client_setinfo(struct call *call)
+int client_setinfo(struct call *call)
 {
     bool is_name = span_is_word(call->argv[2], "LIB-NAME");
     if (!is_name && !span_is_word(call->argv[2], "LIB-VER"))
@@ -43,7 +43,7 @@ static int client_setinfo(struct call *call)
     return 0;
 }
 
-static int client_info(struct call *call)
+int client_info(struct call *call)
 {
     struct buf line;
     buf_init(&line, call->reply->out->heap);
@@ -65,18 +65,18 @@ static int client_switch(struct call *call, bool *flag)
     return 0;
 }
 
-static int client_no_evict(struct call *call)
+int client_no_evict(struct call *call)
 {
     return client_switch(call, &call->session->is_no_evict);
 }
 
-static int client_no_touch(struct call *call)
+int client_no_touch(struct call *call)
 {
     return client_switch(call, &call->session->is_no_touch);
 }
 
 // There is no tracking and no silence: only their being off can be asked for.
-static int client_tracking(struct call *call)
+int client_tracking(struct call *call)
 {
     if (span_is_word(call->argv[2], "OFF"))
         reply_ok(call->reply);
@@ -85,7 +85,7 @@ static int client_tracking(struct call *call)
     return 0;
 }
 
-static int client_reply(struct call *call)
+int client_reply(struct call *call)
 {
     if (span_is_word(call->argv[2], "ON"))
         reply_ok(call->reply);
@@ -94,9 +94,52 @@ static int client_reply(struct call *call)
     return 0;
 }
 
-static int client_getredir(struct call *call)
+int client_getredir(struct call *call)
 {
     reply_integer(call->reply, -1);
+    return 0;
+}
+
+int client_caching(struct call *call)
+{
+    reply_error_text(call->reply, "ERR CLIENT CACHING can be called only when the client is in "
+                                  "tracking mode with OPTIN or OPTOUT mode enabled");
+    return 0;
+}
+
+int client_trackinginfo(struct call *call)
+{
+    reply_map(call->reply, 3);
+    reply_bulk_text(call->reply, "flags");
+    reply_set(call->reply, 1);
+    reply_bulk_text(call->reply, "off");
+    reply_bulk_text(call->reply, "redirect");
+    reply_integer(call->reply, -1);
+    reply_bulk_text(call->reply, "prefixes");
+    reply_array(call->reply, 0);
+    return 0;
+}
+
+int client_unblock(struct call *call)
+{
+    int64_t id;
+    bool is_right =
+        call->argc == 3 || (call->argc == 4 && (span_is_word(call->argv[3], "TIMEOUT") ||
+                                                span_is_word(call->argv[3], "ERROR")));
+    if (!is_right)
+        reply_error_text(call->reply, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    else if (!decimal_parse(call->argv[2], &id))
+        reply_error(call->reply, REPLY_ERROR_NOT_INTEGER);
+    else
+        reply_integer(call->reply, 0);
+    return 0;
+}
+
+int client_pause(struct call *call)
+{
+    reply_error_text(call->reply,
+                     "ERR CLIENT PAUSE is refused: it holds writers back for a failover, and no "
+                     "replica here takes over from another; close them with CLIENT KILL");
     return 0;
 }
 
@@ -138,7 +181,7 @@ static int start_tour(struct call *call)
     return COMMAND_E_TOUR;
 }
 
-static int client_list(struct call *call)
+int client_list(struct call *call)
 {
     struct client_query *query = call->query;
     bool is_right = true;
@@ -174,7 +217,7 @@ static bool set_kill_option(struct client_query *query, struct span option, stru
     return false;
 }
 
-static int client_kill(struct call *call)
+int client_kill(struct call *call)
 {
     struct client_query *query = call->query;
     bool is_right = true;
@@ -219,37 +262,4 @@ void client_query_reply(const struct client_query *query, struct reply *reply)
         reply_ok(reply);
     else
         reply_error(reply, REPLY_ERROR_NO_CLIENT);
-}
-
-static const struct subcommand {
-    const char *name;
-    const char *full;           // as errors name it
-    uint8_t argc_min, argc_max; // with the command's name; 0: no upper end
-    int (*run)(struct call *call);
-} subcommands[] = {
-    {"ID", "client|id", 2, 2, client_id},
-    {"GETNAME", "client|getname", 2, 2, client_getname},
-    {"SETNAME", "client|setname", 3, 3, client_setname},
-    {"SETINFO", "client|setinfo", 4, 4, client_setinfo},
-    {"INFO", "client|info", 2, 2, client_info},
-    {"LIST", "client|list", 2, 0, client_list},
-    {"KILL", "client|kill", 3, 0, client_kill},
-    {"NO-EVICT", "client|no-evict", 3, 3, client_no_evict},
-    {"NO-TOUCH", "client|no-touch", 3, 3, client_no_touch},
-    {"TRACKING", "client|tracking", 3, 0, client_tracking},
-    {"REPLY", "client|reply", 3, 3, client_reply},
-    {"GETREDIR", "client|getredir", 2, 2, client_getredir},
-};
-
-int run_client(struct call *call)
-{
-    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++) {
-        const struct subcommand *sub = &subcommands[i];
-        if (!span_is_word(call->argv[1], sub->name))
-            continue;
-        if (call->argc < sub->argc_min || (sub->argc_max && call->argc > sub->argc_max))
-            return reply_arity(call, sub->full);
-        return sub->run(call);
-    }
-    return reply_subcommand(call);
 }

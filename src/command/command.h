@@ -70,6 +70,27 @@ struct command {
     int (*apply)(struct call *call);
 };
 
+// One word below a command: OBJECT ENCODING. HELP is answered from these rows.
+struct subcommand {
+    const char *command, *name; // upper case; rows of one command stand together
+    int8_t arity;               // as a command's: both names count
+    uint16_t flags;             // as a command's, for COMMAND INFO
+    const char *usage;          // of the arguments behind it, "" when there are none
+    const char *summary;
+    int (*run)(struct call *call); // NULL: the command's `apply` comes at once
+    int (*apply)(struct call *call);
+};
+unsigned subcommand_count(void);
+const struct subcommand *subcommand_at(unsigned i);
+
+// What Redis has and quipu does not: why, in words that end an error. NULL: nothing is known of it.
+const char *refusal_of(struct span name);
+unsigned refusal_count(void);
+struct refusal {
+    const char *name, *why;
+};
+const struct refusal *refusal_at(unsigned i); // in order of name
+
 #define COMMAND_NAME_MAX 16
 
 // The table's index: built once, then only read, by any thread.

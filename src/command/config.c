@@ -150,7 +150,7 @@ static bool is_asked(const struct call *call, const char *name)
     return false;
 }
 
-static int config_get(struct call *call)
+int config_get(struct call *call)
 {
     struct buf value;
     size_t count = 0;
@@ -186,10 +186,10 @@ static void refuse_set(struct call *call, struct span name)
 }
 
 // All of it, or nothing.
-static int config_set(struct call *call)
+int config_set(struct call *call)
 {
     uint32_t interval_ms = call->server->commit_interval_ms;
-    if (call->argc < 4 || call->argc % 2)
+    if (call->argc % 2)
         return reply_arity(call, "config|set");
     for (uint32_t i = 2; i < call->argc; i += 2) {
         int64_t value;
@@ -210,19 +210,15 @@ static int config_set(struct call *call)
     return 0;
 }
 
-int apply_config(struct call *call)
+int config_resetstat(struct call *call)
 {
-    if (span_is_word(call->argv[1], "GET"))
-        return call->argc > 2 ? config_get(call) : reply_arity(call, "config|get");
-    if (span_is_word(call->argv[1], "SET"))
-        return config_set(call);
-    if (span_is_word(call->argv[1], "RESETSTAT")) {
-        call->server->counts_base = call->server->counts;
-        reply_ok(call->reply);
-        return 0;
-    }
-    if (!span_is_word(call->argv[1], "REWRITE"))
-        return reply_subcommand(call);
+    call->server->counts_base = call->server->counts;
+    reply_ok(call->reply);
+    return 0;
+}
+
+int config_rewrite(struct call *call)
+{
     reply_error_text(call->reply, "ERR The server is running without a config file");
     return 0;
 }

@@ -198,6 +198,44 @@ int run_mget(struct call *call)
 
 // ---- setting
 
+// All of it or nothing: what is wrong with any pair is found before the first is set.
+static bool may_set(struct call *call)
+{
+    int64_t value;
+    if (call->argc % 2 == 0) {
+        reply_arity(call, "mset");
+        return false;
+    }
+    for (uint32_t i = 1; i < call->argc; i += 2) {
+        if (!decimal_parse(call->argv[i + 1], &value)) {
+            reply_error_text(call->reply, only_integers);
+            return false;
+        }
+        if (!key_is_allowed(call, call->argv[i]))
+            return false;
+        const struct record *record = key_find(call, call->argv[i]);
+        if (record && record_type(record) != CELL_COUNTER) {
+            reply_error(call->reply, REPLY_ERROR_WRONG_TYPE);
+            return false;
+        }
+    }
+    return true;
+}
+
+int apply_mset(struct call *call)
+{
+    if (!may_set(call))
+        return 0;
+    for (uint32_t i = 1; i < call->argc; i += 2) {
+        int64_t value = 0;
+        decimal_parse(call->argv[i + 1], &value);
+        if (replica_set(call->replica, call->argv[i], value))
+            return reply_out_of_memory(call);
+    }
+    reply_ok(call->reply);
+    return 0;
+}
+
 int apply_set(struct call *call)
 {
     int64_t value;

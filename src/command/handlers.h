@@ -16,6 +16,7 @@ int apply_decrby(struct call *call);
 int run_get(struct call *call);
 int run_mget(struct call *call);
 int apply_set(struct call *call);
+int apply_mset(struct call *call);
 
 // keys.c
 struct record *key_find(const struct call *call, struct span key); // live, or NULL
@@ -27,16 +28,34 @@ struct key_batch { // argv[next] and those after it, in parts; `next` is set by 
     struct record *record[KEY_BATCH];
 };
 bool key_batch_next(const struct call *call, struct key_batch *batch); // false: no more
-bool key_is_allowed(struct call *call, struct span key); // false: the error is written
+bool key_is_allowed(struct call *call, struct span key);         // false: the error is written
+bool pattern_is_allowed(struct call *call, struct span pattern); // likewise
 int apply_del(struct call *call);
 int run_exists(struct call *call);
 int run_type(struct call *call);
-int run_scan(struct call *call);
-int run_keys(struct call *call);
 int run_dbsize(struct call *call);
 int run_ttl(struct call *call);
-int run_object(struct call *call);
-int run_memory(struct call *call);
+const char *redis_type_name(enum cell_type type); // as TYPE answers
+
+// scan.c
+int run_scan(struct call *call);
+int run_keys(struct call *call);
+int run_randomkey(struct call *call);
+
+// object.c
+int object_encoding(struct call *call);
+int object_refcount(struct call *call);
+int object_freq(struct call *call);
+int object_idletime(struct call *call);
+int memory_usage(struct call *call);
+int memory_stats(struct call *call);
+int memory_doctor(struct call *call);
+int memory_purge(struct call *call);
+int memory_malloc_stats(struct call *call);
+
+// containers.c: commands whose second word says what
+int run_container(struct call *call);
+int apply_container(struct call *call);
 
 // set.c
 int apply_gadd(struct call *call);
@@ -55,11 +74,18 @@ int apply_presence_list(struct call *call);
 
 // pubsub.c
 int run_publish(struct call *call);
+int run_spublish(struct call *call);
 int run_subscribe(struct call *call);
 int run_unsubscribe(struct call *call);
+int run_ssubscribe(struct call *call);
+int run_sunsubscribe(struct call *call);
 int run_psubscribe(struct call *call);
 int run_punsubscribe(struct call *call);
-int run_pubsub(struct call *call);
+int pubsub_list(struct call *call);
+int pubsub_numsub(struct call *call);
+int pubsub_numpat(struct call *call);
+int pubsub_shard_list(struct call *call);
+int pubsub_shardnumsub(struct call *call);
 void pubsub_leave_all(struct call *call); // without a word to the client
 
 // connection.c
@@ -72,7 +98,22 @@ int run_reset(struct call *call);
 int run_quit(struct call *call);
 
 // client.c
-int run_client(struct call *call);
+int client_id(struct call *call);
+int client_getname(struct call *call);
+int client_setname(struct call *call);
+int client_setinfo(struct call *call);
+int client_info(struct call *call);
+int client_list(struct call *call);
+int client_kill(struct call *call);
+int client_no_evict(struct call *call);
+int client_no_touch(struct call *call);
+int client_tracking(struct call *call);
+int client_trackinginfo(struct call *call);
+int client_caching(struct call *call);
+int client_reply(struct call *call);
+int client_getredir(struct call *call);
+int client_unblock(struct call *call);
+int client_pause(struct call *call);
 
 // server.c
 int run_time(struct call *call);
@@ -80,13 +121,22 @@ int run_role(struct call *call);
 int run_cluster(struct call *call);
 int run_slowlog(struct call *call);
 int run_function(struct call *call);
+int run_module(struct call *call);
 int apply_flush(struct call *call);
 
 // describe.c
-int run_command(struct call *call);
+int command_tell_info(struct call *call);
+int command_tell_docs(struct call *call);
+int command_tell_list(struct call *call);
+int command_tell_keys(struct call *call);
+int command_tell_keys_and_flags(struct call *call);
+int command_tell_count(struct call *call);
 
 // config.c, info.c
-int apply_config(struct call *call);
+int config_get(struct call *call);
+int config_set(struct call *call);
+int config_resetstat(struct call *call);
+int config_rewrite(struct call *call);
 int apply_info(struct call *call);
 
 // advance.c

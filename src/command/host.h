@@ -13,15 +13,15 @@ struct host {
     const struct host_ops *ops;
 };
 
-enum topic_kind { TOPIC_CHANNEL, TOPIC_PATTERN };
-
 enum { HOST_E_ALREADY = 1, HOST_E_FULL };
 
 typedef void (*topic_visit)(void *ctx, struct span name);
 
 struct host_ops {
-    int64_t (*publish)(struct host *host, struct span channel, struct span message); // receivers
-    // Keep session->channels and patterns. 0, HOST_E_ALREADY, HOST_E_FULL, -ENOMEM.
+    // To a channel or a shard channel; returns how many receive it.
+    int64_t (*publish)(struct host *host, enum topic_kind kind, struct span channel,
+                       struct span message);
+    // Keep session->topics. 0, HOST_E_ALREADY, HOST_E_FULL, -ENOMEM.
     int (*subscribe)(struct host *host, struct session *session, enum topic_kind kind,
                      struct span name);
     bool (*unsubscribe)(struct host *host, struct session *session, enum topic_kind kind,
@@ -29,11 +29,12 @@ struct host_ops {
     // Ends one of the session's subscriptions, if there is any, and tells its name.
     bool (*unsubscribe_any)(struct host *host, struct session *session, enum topic_kind kind,
                             struct buf *out_name);
-    // Channels with subscribers, anywhere in the process.
-    void (*channels)(struct host *host, topic_visit visit, void *ctx);
-    uint64_t (*receivers)(struct host *host, struct span channel);
+    // Names of the kind with subscribers, anywhere in the process.
+    void (*channels)(struct host *host, enum topic_kind kind, topic_visit visit, void *ctx);
+    uint64_t (*receivers)(struct host *host, enum topic_kind kind, struct span channel);
     uint64_t (*patterns)(struct host *host);
     uint64_t (*wall_us)(struct host *host);
+    uint64_t (*random)(struct host *host);
 };
 
 struct identity {

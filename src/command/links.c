@@ -140,8 +140,10 @@ int apply_link(struct call *call)
         reply_error(call->reply, REPLY_ERROR_CUT_OFF);
         return 0;
     }
-    if (!is_cut && !span_is_word(call->argv[1], "HEAL"))
-        return reply_subcommand(call);
+    if (!is_cut && !span_is_word(call->argv[1], "HEAL")) {
+        reply_error(call->reply, REPLY_ERROR_SYNTAX);
+        return 0;
+    }
     replica_cut(call->replica, call->argv[2], is_cut, &is_known);
     if (is_known)
         reply_ok(call->reply);

@@ -57,6 +57,16 @@ int run_function(struct call *call)
     return 0;
 }
 
+int run_module(struct call *call)
+{
+    if (span_is_word(call->argv[1], "LIST"))
+        reply_array(call->reply, 0);
+    else
+        reply_error_text(call->reply, "ERR MODULE is refused: quipu loads no code of others but "
+                                      "Lua, see --hook");
+    return 0;
+}
+
 int apply_flush(struct call *call)
 {
     bool is_right = call->argc == 1 || (call->argc == 2 && (span_is_word(call->argv[1], "ASYNC") ||

@@ -79,9 +79,10 @@ void session_put_line(const struct session *session, uint64_t now_ms, struct buf
                " idle=", now_ms > session->active_ms ? (now_ms - session->active_ms) / 1000 : 0);
     buf_put_text(out, session_is_subscribed(session) ? " flags=P" : " flags=N");
     buf_put_text(out, " db=0");
-    put_number(out, " sub=", session->channels);
-    put_number(out, " psub=", session->patterns);
-    buf_put_text(out, " ssub=0 multi=-1");
+    put_number(out, " sub=", session->topics[TOPIC_CHANNEL]);
+    put_number(out, " psub=", session->topics[TOPIC_PATTERN]);
+    put_number(out, " ssub=", session->topics[TOPIC_SHARD]);
+    buf_put_text(out, " multi=-1");
     put_last(out, session->last);
     buf_put_text(out, " user=default redir=-1");
     put_number(out, " resp=", session->protocol);

@@ -6,14 +6,21 @@
 
 #define SESSION_TEXT_MAX 64
 
+enum topic_kind {
+    TOPIC_CHANNEL,
+    TOPIC_PATTERN,
+    TOPIC_SHARD,   // a channel of SSUBSCRIBE: no pattern hears it
+    TOPIC_MONITOR, // one name, "": every command
+    TOPIC_KINDS
+};
+
 struct session {
     uint64_t id;
     uint64_t started_ms, active_ms; // monotonic
     uint64_t commands_count;
-    const char *last;  // name of the last command, "" before the first
-    uint32_t channels; // subscribed to
-    uint32_t patterns;
-    uint8_t protocol; // 2 or 3
+    const char *last;             // name of the last command, "" before the first
+    uint32_t topics[TOPIC_KINDS]; // subscribed to
+    uint8_t protocol;             // 2 or 3
     bool is_no_evict, is_no_touch;
     uint8_t name_len, library_len, version_len;
     char name[SESSION_TEXT_MAX];
@@ -27,7 +34,8 @@ void session_reset(struct session *session);
 
 static inline bool session_is_subscribed(const struct session *session)
 {
-    return session->channels || session->patterns;
+    return session->topics[TOPIC_CHANNEL] || session->topics[TOPIC_PATTERN] ||
+           session->topics[TOPIC_SHARD];
 }
 
 // False, unchanged: too long, or not printable without blanks.

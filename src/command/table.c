@@ -15,13 +15,13 @@
 static const struct command table[] = {
     {"AUTH", -2, 0, 0, 0, STALE, "connection", "Authenticates the connection.", run_auth, NULL},
     {"CLIENT", -2, 0, 0, 0, COMMAND_ADMIN | COMMAND_STALE, "connection",
-     "Names, lists and ends connections.", run_client, NULL},
+     "Names, lists and ends connections.", run_container, NULL},
     {"CLUSTER", -2, 0, 0, 0, COMMAND_STALE, "server", "Refuses: this is not a Redis cluster.",
      run_cluster, NULL},
-    {"COMMAND", -1, 0, 0, 0, COMMAND_STALE, "server", "Tells what commands there are.", run_command,
-     NULL},
+    {"COMMAND", -1, 0, 0, 0, COMMAND_STALE, "server", "Tells what commands there are.",
+     run_container, NULL},
     {"CONFIG", -2, 0, 0, 0, COMMAND_ADMIN | COMMAND_FACTS, "server", "Reads and changes settings.",
-     NULL, apply_config},
+     NULL, apply_container},
     {"DBSIZE", 1, 0, 0, 0, READ_FAST, "server", "Returns the number of keys.", run_dbsize, NULL},
     {"DECR", 2, 1, 1, 1, ADD, "counter", "Subtracts one from a counter.", run_decr, apply_decr},
     {"DECRBY", -3, 1, 1, 1, ADD, "counter", "Subtracts from a counter.", run_decrby, apply_decrby},
@@ -43,9 +43,14 @@ static const struct command table[] = {
      NULL, apply_info},
     {"KEYS", 2, 0, 0, 0, READ | COMMAND_LONG, "generic", "Returns all keys that match a pattern.",
      run_keys, NULL},
-    {"MEMORY", -2, 2, 2, 1, READ, "server", "USAGE: the bytes that a key takes.", run_memory, NULL},
+    {"MEMORY", -2, 2, 2, 1, READ | COMMAND_FACTS, "server", "Tells what memory is used for.",
+     run_container, apply_container},
     {"MGET", -2, 1, -1, 1, READ_FAST, "counter", "Returns the values of counters.", run_mget, NULL},
-    {"OBJECT", -2, 2, 2, 1, READ, "generic", "ENCODING: how a key is held.", run_object, NULL},
+    {"MODULE", -2, 0, 0, 0, COMMAND_ADMIN, "server", "LIST only: there are no modules.", run_module,
+     NULL},
+    {"MSET", -3, 1, -1, 2, CHANGE, "counter", "Resets counters to values, in one commit.", NULL,
+     apply_mset},
+    {"OBJECT", -2, 2, 2, 1, READ, "generic", "Tells how keys are held.", run_container, NULL},
     {"PING", -1, 0, 0, 0, STALE | COMMAND_SUBSCRIBED, "connection", "Answers.", run_ping, NULL},
     {"PRESENCE.LIST", 2, 1, 1, 1, READ | COMMAND_LONG, "presence",
      "Returns the owners present under a key.", NULL, apply_presence_list},
@@ -58,7 +63,7 @@ static const struct command table[] = {
     {"PUBLISH", 3, 0, 0, 0, COMMAND_PUBSUB | COMMAND_FAST, "pubsub",
      "Sends a message to a channel of this replica.", run_publish, NULL},
     {"PUBSUB", -2, 0, 0, 0, COMMAND_PUBSUB, "pubsub", "Tells about channels and subscribers.",
-     run_pubsub, NULL},
+     run_container, NULL},
     {"PUNSUBSCRIBE", -1, 0, 0, 0, LISTEN, "pubsub", "Stops listening to patterns.",
      run_punsubscribe, NULL},
     {"QUIPU.ADVANCE", -4, 1, 1, 1, CHANGE | COMMAND_DURABLE, "quipu",
@@ -84,6 +89,7 @@ static const struct command table[] = {
      NULL, apply_wait},
     {"QUIT", -1, 0, 0, 0, STALE | COMMAND_SUBSCRIBED, "connection", "Closes the connection.",
      run_quit, NULL},
+    {"RANDOMKEY", 1, 0, 0, 0, READ, "generic", "Returns some key.", run_randomkey, NULL},
     {"READONLY", 1, 0, 0, 0, STALE, "server", "Refuses: this is not a Redis cluster.", run_cluster,
      NULL},
     {"RESET", 1, 0, 0, 0, STALE | COMMAND_SUBSCRIBED, "connection",
@@ -102,8 +108,15 @@ static const struct command table[] = {
      apply_smembers},
     {"SMISMEMBER", -3, 1, 1, 1, READ_FAST | COMMAND_KEY, "set", "Tells which are members.",
      run_smismember, NULL},
+    {"SPUBLISH", 3, 0, 0, 0, COMMAND_PUBSUB | COMMAND_FAST, "pubsub",
+     "Sends a message to a shard channel of this replica.", run_spublish, NULL},
+    {"SSUBSCRIBE", -2, 0, 0, 0, LISTEN, "pubsub", "Listens to shard channels.", run_ssubscribe,
+     NULL},
     {"SUBSCRIBE", -2, 0, 0, 0, LISTEN, "pubsub", "Listens to channels.", run_subscribe, NULL},
+    {"SUNSUBSCRIBE", -1, 0, 0, 0, LISTEN, "pubsub", "Stops listening to shard channels.",
+     run_sunsubscribe, NULL},
     {"TIME", 1, 0, 0, 0, STALE, "server", "Returns the wall clock.", run_time, NULL},
+    {"TOUCH", -2, 1, -1, 1, READ_FAST, "generic", "Counts the keys that exist.", run_exists, NULL},
     {"TTL", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic", "-1 for a key that exists, else -2.",
      run_ttl, NULL},
     {"TYPE", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic", "Returns the type of a key.", run_type,
@@ -222,12 +235,21 @@ static void refuse_with_name(struct call *call, enum reply_error_code code)
     reply_error_with(call->reply, code, span_of(name, len));
 }
 
+static void refuse_unknown(struct call *call)
+{
+    const char *why = refusal_of(call->argv[0]);
+    if (why)
+        reply_error_refused(call->reply, call->argv[0], why);
+    else
+        reply_error_unknown(call->reply, call->argv, call->argc);
+}
+
 bool command_refuse(struct call *call)
 {
     const struct command *command = call->command;
     const struct session *session = call->session;
     if (!command) {
-        reply_error_unknown(call->reply, call->argv, call->argc);
+        refuse_unknown(call);
         return true;
     }
     if (!command_takes(command, call->argc)) {
@@ -250,6 +272,6 @@ int reply_arity(struct call *call, const char *name)
 
 int reply_subcommand(struct call *call)
 {
-    reply_error_with(call->reply, REPLY_ERROR_SUBCOMMAND, call->argv[1]);
+    reply_error_subcommand(call->reply, call->argv[1], call->command->name);
     return 0;
 }

@@ -12,6 +12,7 @@
 struct message {
     struct loop_post post; // first
     struct worker *worker;
+    enum topic_kind kind;
     size_t channel_len, len; // of the channel; of both
     uint8_t bytes[];
 };
@@ -21,6 +22,7 @@ struct message {
 // `pattern` len 0 with a NULL ptr: the channel's own subscribers.
 struct delivery {
     struct worker *worker;
+    enum topic_kind kind;
     struct span pattern, channel, payload;
     uint64_t delivered, bytes;
 };
@@ -31,8 +33,12 @@ static struct span encoded(struct delivery *delivery, uint8_t protocol)
     if (buf->len)
         return buf_span(buf);
     struct reply reply = reply_to(buf, protocol);
-    if (delivery->pattern.ptr)
+    if (delivery->kind == TOPIC_MONITOR)
+        buf_put(buf, delivery->payload);
+    else if (delivery->pattern.ptr)
         reply_pattern_message(&reply, delivery->pattern, delivery->channel, delivery->payload);
+    else if (delivery->kind == TOPIC_SHARD)
+        reply_shard_message(&reply, delivery->channel, delivery->payload);
     else
         reply_message(&reply, delivery->channel, delivery->payload);
     return buf_span(buf);
@@ -62,13 +68,16 @@ static void deliver_pattern(void *ctx, struct topic *topic)
         deliver_to(delivery, topic);
 }
 
-static void deliver_here(struct worker *worker, struct span channel, struct span payload)
+static void deliver_here(struct worker *worker, enum topic_kind kind, struct span channel,
+                         struct span payload)
 {
-    struct delivery delivery = {.worker = worker, .channel = channel, .payload = payload};
-    const struct topic *topic = topics_find(&worker->topics[TOPIC_CHANNEL], channel);
+    struct delivery delivery = {
+        .worker = worker, .kind = kind, .channel = channel, .payload = payload};
+    const struct topic *topic = topics_find(&worker->topics[kind], channel);
     if (topic)
         deliver_to(&delivery, topic);
-    topics_each(&worker->topics[TOPIC_PATTERN], deliver_pattern, &delivery);
+    if (kind == TOPIC_CHANNEL)
+        topics_each(&worker->topics[TOPIC_PATTERN], deliver_pattern, &delivery);
     for (unsigned i = 0; i < 2; i++) {
         buf_clear(&worker->encoded[i]);
         buf_shrink(&worker->encoded[i], ENCODED_KEPT_MAX);
@@ -85,13 +94,14 @@ static void on_message(struct loop_post *post)
     struct worker *worker = message->worker;
     struct db *db = worker->db;
     deliver_here(
-        worker, span_of(message->bytes, message->channel_len),
+        worker, message->kind, span_of(message->bytes, message->channel_len),
         span_of(message->bytes + message->channel_len, message->len - message->channel_len));
     pubsub_arrived(db->pubsub, worker->index, message->len);
     heap_free(db->heap, message, sizeof *message + message->len);
 }
 
-static void post_message(struct worker *worker, struct span channel, struct span payload)
+static void post_message(struct worker *worker, enum topic_kind kind, struct span channel,
+                         struct span payload)
 {
     struct db *db = worker->db;
     size_t len = channel.len + payload.len;
@@ -100,8 +110,11 @@ static void post_message(struct worker *worker, struct span channel, struct span
         pubsub_arrived(db->pubsub, worker->index, len);
         return;
     }
-    *message = (struct message){
-        .post = {.run = on_message}, .worker = worker, .channel_len = channel.len, .len = len};
+    *message = (struct message){.post = {.run = on_message},
+                                .worker = worker,
+                                .kind = kind,
+                                .channel_len = channel.len,
+                                .len = len};
     if (channel.len)
         memcpy(message->bytes, channel.ptr, channel.len);
     if (payload.len)
@@ -109,25 +122,27 @@ static void post_message(struct worker *worker, struct span channel, struct span
     loop_post(worker->loop, &message->post);
 }
 
-static int64_t publish(struct db *db, struct worker *self, struct span channel, struct span payload)
+static int64_t publish(struct db *db, struct worker *self, enum topic_kind kind,
+                       struct span channel, struct span payload)
 {
     uint64_t self_bit = self ? 1ull << self->index : 0, workers;
-    int64_t receivers =
-        pubsub_publish(db->pubsub, channel, self_bit, channel.len + payload.len, &workers);
+    struct publication publication = {
+        .kind = kind, .channel = channel, .bytes = channel.len + payload.len, .self = self_bit};
+    int64_t receivers = pubsub_publish(db->pubsub, &publication, &workers);
     for (unsigned i = 0; i < db->workers_count; i++) {
         if (!(workers & 1ull << i))
             continue;
         if (self_bit & 1ull << i)
-            deliver_here(self, channel, payload);
+            deliver_here(self, kind, channel, payload);
         else
-            post_message(&db->workers[i], channel, payload);
+            post_message(&db->workers[i], kind, channel, payload);
     }
     return receivers;
 }
 
 int64_t deliver_publish(struct db *db, struct span channel, struct span payload)
 {
-    return publish(db, NULL, channel, payload);
+    return publish(db, NULL, TOPIC_CHANNEL, channel, payload);
 }
 
 // ---- what commands ask
@@ -144,14 +159,14 @@ static struct client *client_of(struct session *session)
 
 static void count(struct session *session, enum topic_kind kind, int difference)
 {
-    uint32_t *number = kind == TOPIC_CHANNEL ? &session->channels : &session->patterns;
-    *number += (uint32_t)difference;
+    session->topics[kind] += (uint32_t)difference;
 }
 
-static int64_t host_publish(struct host *host, struct span channel, struct span message)
+static int64_t host_publish(struct host *host, enum topic_kind kind, struct span channel,
+                            struct span message)
 {
     struct worker *worker = worker_of(host);
-    return publish(worker->db, worker, channel, message);
+    return publish(worker->db, worker, kind, channel, message);
 }
 
 static int host_subscribe(struct host *host, struct session *session, enum topic_kind kind,
@@ -160,7 +175,10 @@ static int host_subscribe(struct host *host, struct session *session, enum topic
     struct worker *worker = worker_of(host);
     struct client *client = client_of(session);
     struct subscription *subscription;
-    if (client->subscriber[0].count + client->subscriber[1].count >= PUBSUB_SUBSCRIBED_MAX)
+    uint64_t subscribed = 0;
+    for (unsigned i = 0; i < TOPIC_KINDS; i++)
+        subscribed += client->subscriber[i].count;
+    if (subscribed >= PUBSUB_SUBSCRIBED_MAX)
         return HOST_E_FULL;
     client->subscriber[kind].owner = client;
     int outcome = topics_add(&worker->topics[kind], name, &client->subscriber[kind], &subscription);
@@ -213,20 +231,20 @@ static bool host_unsubscribe_any(struct host *host, struct session *session, enu
 
 void deliver_leave_all(struct client *client)
 {
-    for (unsigned kind = 0; kind < 2; kind++) {
+    for (unsigned kind = 0; kind < TOPIC_KINDS; kind++) {
         while (client->subscriber[kind].first)
             end_subscription(client, (enum topic_kind)kind, client->subscriber[kind].first);
     }
 }
 
-static void host_channels(struct host *host, topic_visit visit, void *ctx)
+static void host_channels(struct host *host, enum topic_kind kind, topic_visit visit, void *ctx)
 {
-    pubsub_channels(worker_of(host)->db->pubsub, visit, ctx);
+    pubsub_channels(worker_of(host)->db->pubsub, kind, visit, ctx);
 }
 
-static uint64_t host_receivers(struct host *host, struct span channel)
+static uint64_t host_receivers(struct host *host, enum topic_kind kind, struct span channel)
 {
-    return pubsub_receivers(worker_of(host)->db->pubsub, channel);
+    return pubsub_receivers(worker_of(host)->db->pubsub, kind, channel);
 }
 
 static uint64_t host_patterns(struct host *host)
@@ -240,6 +258,14 @@ static uint64_t host_wall_us(struct host *host)
     return clock_wall_us();
 }
 
+static uint64_t host_random(struct host *host)
+{
+    uint64_t number;
+    (void)host;
+    random_bytes(&number, sizeof number);
+    return number;
+}
+
 const struct host_ops worker_host_ops = {
     .publish = host_publish,
     .subscribe = host_subscribe,
@@ -249,4 +275,5 @@ const struct host_ops worker_host_ops = {
     .receivers = host_receivers,
     .patterns = host_patterns,
     .wall_us = host_wall_us,
+    .random = host_random,
 };

@@ -49,6 +49,8 @@ void db_print_limits(void)
         {"unsent answers of a client, then it is closed", LIMIT_OUTPUT_BYTES, "bytes"},
         {"clients", LIMIT_CLIENTS, ""},
         {"names that a client listens to", PUBSUB_SUBSCRIBED_MAX, ""},
+        {"a glob", LIMIT_PATTERN_BYTES, "bytes"},
+        {"a channel that is published to", LIMIT_CHANNEL_BYTES, "bytes"},
         {"messages under way to a worker", PUBSUB_QUEUED_MAX, "bytes"},
         {"peers", LIMIT_PEERS, ""},
         {"incarnations known", LIMIT_ORIGINS, ""},

@@ -28,7 +28,7 @@ struct client {
     struct client *next, **back;           // the worker's list
     struct client *held_next, **held_back; // those with something held
     struct session session;
-    struct subscriber subscriber[2]; // by topic_kind
+    struct subscriber subscriber[TOPIC_KINDS];
     struct resp_parser parser;
     struct held held;
     bool is_counted; // among the LIMIT_CLIENTS
@@ -82,8 +82,8 @@ struct worker {
     uint32_t argv_cap;
     struct buf unescaped;
     struct client_query query;
-    struct topics topics[2]; // by topic_kind; subscribers are clients
-    struct buf encoded[2];   // the message being delivered, for RESP2 and RESP3
+    struct topics topics[TOPIC_KINDS]; // subscribers are clients
+    struct buf encoded[2];             // the message being delivered, for RESP2 and RESP3
     bool is_kick_wanted;
     struct bell kick;    // heard by the replica thread
     bool is_waiting;     // the replica thread's: ring `release` after the next commit

@@ -7,9 +7,9 @@
 
 struct pubsub {
     struct heap *heap;
-    pthread_mutex_t lock;                             // of everything below
-    struct topics topics[2];                          // by topic_kind; weights are clients
-    struct subscriber worker[2 * PUBSUB_WORKERS_MAX]; // channels', then patterns'
+    pthread_mutex_t lock;                                       // of everything below
+    struct topics topics[TOPIC_KINDS];                          // weights are clients
+    struct subscriber worker[TOPIC_KINDS * PUBSUB_WORKERS_MAX]; // those of a kind together
     unsigned workers_count;
     uint64_t queued[PUBSUB_WORKERS_MAX];
     uint64_t published, dropped;
@@ -28,8 +28,8 @@ struct pubsub *pubsub_new(struct heap *heap, uint64_t seed, unsigned workers_cou
         return NULL;
     *pubsub = (struct pubsub){.heap = heap, .workers_count = workers_count};
     pthread_mutex_init(&pubsub->lock, NULL);
-    topics_init(&pubsub->topics[TOPIC_CHANNEL], heap, seed);
-    topics_init(&pubsub->topics[TOPIC_PATTERN], heap, seed);
+    for (unsigned kind = 0; kind < TOPIC_KINDS; kind++)
+        topics_init(&pubsub->topics[kind], heap, seed);
     return pubsub;
 }
 
@@ -37,12 +37,12 @@ void pubsub_free(struct pubsub *pubsub)
 {
     if (!pubsub)
         return;
-    for (unsigned i = 0; i < 2 * PUBSUB_WORKERS_MAX; i++) {
+    for (unsigned i = 0; i < TOPIC_KINDS * PUBSUB_WORKERS_MAX; i++) {
         while (pubsub->worker[i].first)
             topics_remove(&pubsub->topics[i / PUBSUB_WORKERS_MAX], pubsub->worker[i].first);
     }
-    topics_deinit(&pubsub->topics[TOPIC_CHANNEL]);
-    topics_deinit(&pubsub->topics[TOPIC_PATTERN]);
+    for (unsigned kind = 0; kind < TOPIC_KINDS; kind++)
+        topics_deinit(&pubsub->topics[kind]);
     pthread_mutex_destroy(&pubsub->lock);
     heap_free(pubsub->heap, pubsub, sizeof *pubsub);
 }
@@ -76,6 +76,7 @@ void pubsub_remove(struct pubsub *pubsub, unsigned worker, enum topic_kind kind,
 
 struct match {
     struct pubsub *pubsub;
+    enum topic_kind kind;
     struct span channel;
     uint64_t workers, closed; // closed: not to be sent to
     int64_t receivers;
@@ -102,10 +103,11 @@ static void match_pattern(void *ctx, struct topic *topic)
 static void run_match(struct match *match)
 {
     struct pubsub *pubsub = match->pubsub;
-    const struct topic *topic = topics_find(&pubsub->topics[TOPIC_CHANNEL], match->channel);
+    const struct topic *topic = topics_find(&pubsub->topics[match->kind], match->channel);
     if (topic)
         match_topic(match, topic);
-    topics_each(&pubsub->topics[TOPIC_PATTERN], match_pattern, match);
+    if (match->kind == TOPIC_CHANNEL)
+        topics_each(&pubsub->topics[TOPIC_PATTERN], match_pattern, match);
 }
 
 int64_t pubsub_match(struct pubsub *pubsub, struct span channel, uint64_t *out_workers)
@@ -118,10 +120,13 @@ int64_t pubsub_match(struct pubsub *pubsub, struct span channel, uint64_t *out_w
     return match.receivers;
 }
 
-int64_t pubsub_publish(struct pubsub *pubsub, struct span channel, uint64_t self, size_t bytes,
+int64_t pubsub_publish(struct pubsub *pubsub, const struct publication *publication,
                        uint64_t *out_workers)
 {
-    struct match match = {.pubsub = pubsub, .channel = channel};
+    struct match match = {
+        .pubsub = pubsub, .kind = publication->kind, .channel = publication->channel};
+    uint64_t self = publication->self;
+    size_t bytes = publication->bytes;
     pthread_mutex_lock(&pubsub->lock);
     for (unsigned i = 0; i < pubsub->workers_count; i++) {
         if (!(self & 1ull << i) && pubsub->queued[i] + bytes > PUBSUB_QUEUED_MAX)
@@ -132,7 +137,7 @@ int64_t pubsub_publish(struct pubsub *pubsub, struct span channel, uint64_t self
         if (match.workers & ~self & 1ull << i)
             pubsub->queued[i] += bytes;
     }
-    pubsub->published++;
+    pubsub->published += publication->kind != TOPIC_MONITOR;
     pubsub->dropped += match.closed != 0;
     pthread_mutex_unlock(&pubsub->lock);
     *out_workers = match.workers;
@@ -157,18 +162,18 @@ static void visit_name(void *ctx, struct topic *topic)
     visit->visit(visit->ctx, topic_name(topic));
 }
 
-void pubsub_channels(struct pubsub *pubsub, topic_visit visit, void *ctx)
+void pubsub_channels(struct pubsub *pubsub, enum topic_kind kind, topic_visit visit, void *ctx)
 {
     struct visit names = {visit, ctx};
     pthread_mutex_lock(&pubsub->lock);
-    topics_each(&pubsub->topics[TOPIC_CHANNEL], visit_name, &names);
+    topics_each(&pubsub->topics[kind], visit_name, &names);
     pthread_mutex_unlock(&pubsub->lock);
 }
 
-uint64_t pubsub_receivers(struct pubsub *pubsub, struct span channel)
+uint64_t pubsub_receivers(struct pubsub *pubsub, enum topic_kind kind, struct span channel)
 {
     pthread_mutex_lock(&pubsub->lock);
-    const struct topic *topic = topics_find(&pubsub->topics[TOPIC_CHANNEL], channel);
+    const struct topic *topic = topics_find(&pubsub->topics[kind], channel);
     uint64_t receivers = topic ? topic->weight : 0;
     pthread_mutex_unlock(&pubsub->lock);
     return receivers;
@@ -179,6 +184,7 @@ struct pubsub_counts pubsub_counts(struct pubsub *pubsub)
     pthread_mutex_lock(&pubsub->lock);
     struct pubsub_counts counts = {.channels = pubsub->topics[TOPIC_CHANNEL].count,
                                    .patterns = pubsub->topics[TOPIC_PATTERN].count,
+                                   .shards = pubsub->topics[TOPIC_SHARD].count,
                                    .published = pubsub->published,
                                    .dropped = pubsub->dropped};
     pthread_mutex_unlock(&pubsub->lock);

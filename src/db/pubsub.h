@@ -21,20 +21,26 @@ void pubsub_free(struct pubsub *pubsub);
 int pubsub_add(struct pubsub *pubsub, unsigned worker, enum topic_kind kind, struct span name);
 void pubsub_remove(struct pubsub *pubsub, unsigned worker, enum topic_kind kind, struct span name);
 
-// Who gets a message: bit i for worker i. Returns how many clients in all; a client counts once for
-// its channel and once for each pattern, as in Redis.
+// Who gets a message of a channel: bit i for worker i. Returns how many clients in all; a client
+// counts once for its channel and once for each pattern, as in Redis.
 int64_t pubsub_match(struct pubsub *pubsub, struct span channel, uint64_t *out_workers);
-// The same, with `bytes` accounted as under way to each worker but `self` (no bit: none is
-// skipped). Workers whose account is full are left out of both answers.
-int64_t pubsub_publish(struct pubsub *pubsub, struct span channel, uint64_t self, size_t bytes,
+struct publication {
+    enum topic_kind kind; // patterns hear TOPIC_CHANNEL only
+    struct span channel;
+    size_t bytes;  // of the whole message
+    uint64_t self; // the bit of the worker that needs no post; 0: none
+};
+// The same, with `bytes` accounted as under way to each worker but `self`. Workers whose account is
+// full are left out of both answers.
+int64_t pubsub_publish(struct pubsub *pubsub, const struct publication *publication,
                        uint64_t *out_workers);
 void pubsub_arrived(struct pubsub *pubsub, unsigned worker, size_t bytes);
 
-void pubsub_channels(struct pubsub *pubsub, topic_visit visit, void *ctx);
-uint64_t pubsub_receivers(struct pubsub *pubsub, struct span channel);
+void pubsub_channels(struct pubsub *pubsub, enum topic_kind kind, topic_visit visit, void *ctx);
+uint64_t pubsub_receivers(struct pubsub *pubsub, enum topic_kind kind, struct span channel);
 
 struct pubsub_counts {
-    uint64_t channels, patterns; // distinct names that somebody listens to
+    uint64_t channels, patterns, shards; // distinct names that somebody listens to
     uint64_t published, dropped;
 };
 struct pubsub_counts pubsub_counts(struct pubsub *pubsub);

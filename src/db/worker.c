@@ -193,8 +193,8 @@ int worker_init(struct worker *worker, struct db *db, unsigned index)
     buf_init(&worker->unescaped, db->heap);
     buf_init(&worker->encoded[0], db->heap);
     buf_init(&worker->encoded[1], db->heap);
-    topics_init(&worker->topics[TOPIC_CHANNEL], db->heap, db->seed);
-    topics_init(&worker->topics[TOPIC_PATTERN], db->heap, db->seed);
+    for (unsigned kind = 0; kind < TOPIC_KINDS; kind++)
+        topics_init(&worker->topics[kind], db->heap, db->seed);
     bell_init(&worker->kick, db->loop, on_kick);
     bell_init(&worker->stopped, db->loop, on_stopped);
     bell_init(&worker->release, worker->loop, on_release);
@@ -208,8 +208,8 @@ void worker_deinit(struct worker *worker)
     if (!worker->loop)
         return;
     listener_stop(&worker->listener);
-    topics_deinit(&worker->topics[TOPIC_CHANNEL]);
-    topics_deinit(&worker->topics[TOPIC_PATTERN]);
+    for (unsigned kind = 0; kind < TOPIC_KINDS; kind++)
+        topics_deinit(&worker->topics[kind]);
     buf_deinit(&worker->encoded[0]);
     buf_deinit(&worker->encoded[1]);
     buf_deinit(&worker->unescaped);

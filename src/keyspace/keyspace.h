@@ -128,6 +128,8 @@ bool record_plain(const struct record *record, struct plain_cell *out_cell);
 int record_put_plain(struct keyspace *keyspace, struct record *record,
                      const struct plain_cell *cell);
 
+size_t record_memory(const struct record *record); // its own bytes and its cells', not its members'
+
 // Adds to `value` without marking: what the replica thread changed in the cells. Returns the value
 // after.
 int64_t record_shift(struct record *record, int64_t difference);

@@ -190,6 +190,13 @@ static void drop_wide(struct keyspace *keyspace, struct record *record)
         slab_free(&keyspace->slab, wide, wide->bytes);
 }
 
+size_t record_memory(const struct record *record)
+{
+    size_t bytes = size_of(record_kind(record), record_len(record));
+    return has(record, STATE_WIDE) ? bytes + ((const struct wide *)room_pointer(record))->bytes
+                                   : bytes;
+}
+
 void record_drop_cells(struct keyspace *keyspace, struct record *record)
 {
     drop_wide(keyspace, record);

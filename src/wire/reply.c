@@ -195,8 +195,8 @@ static const char *const formats[REPLY_ERROR_CODES] = {
     [REPLY_ERROR_NOT_INTEGER] = "ERR value is not an integer or out of range",
     [REPLY_ERROR_NOT_IN_RANGE] = "ERR value is out of range, must be %s",
     [REPLY_ERROR_OVERFLOW] = "ERR increment or decrement would overflow",
-    [REPLY_ERROR_SUBCOMMAND] = "ERR unknown subcommand '%s'",
     [REPLY_ERROR_KEY_TOO_LONG] = "ERR key, member or owner is too long",
+    [REPLY_ERROR_TOO_LONG] = "ERR the %s is too long",
     [REPLY_ERROR_CURSOR] = "ERR invalid cursor",
     [REPLY_ERROR_DATABASE] = "ERR DB index is out of range",
     [REPLY_ERROR_NO_CLUSTER] = "ERR This instance has cluster support disabled",
@@ -285,6 +285,30 @@ void reply_error_unknown(struct reply *reply, const struct span *argv, uint32_t 
     buf_put_text(out, "\r\n");
 }
 
+void reply_error_subcommand(struct reply *reply, struct span subcommand, const char *command)
+{
+    reply->errors_count++;
+    buf_put_text(reply->out, "-ERR unknown subcommand '");
+    put_detail(reply->out, subcommand);
+    buf_put_text(reply->out, "'. Try ");
+    buf_put_text(reply->out, command);
+    buf_put_text(reply->out, " HELP.\r\n");
+}
+
+// In upper case, as the documents have names.
+void reply_error_refused(struct reply *reply, struct span command, const char *why)
+{
+    reply->errors_count++;
+    buf_put_text(reply->out, "-ERR ");
+    for (size_t i = 0; i < command.len; i++) {
+        uint8_t byte = command.ptr[i];
+        buf_put_byte(reply->out, byte >= 'a' && byte <= 'z' ? (uint8_t)(byte - 32) : byte);
+    }
+    buf_put_text(reply->out, " is refused: ");
+    buf_put_text(reply->out, why);
+    buf_put_text(reply->out, "\r\n");
+}
+
 void reply_protocol_error(struct reply *reply, const struct resp_parser *parser)
 {
     reply->errors_count++;
@@ -295,12 +319,23 @@ void reply_protocol_error(struct reply *reply, const struct resp_parser *parser)
 
 // ---- pub/sub
 
-void reply_message(struct reply *reply, struct span channel, struct span payload)
+static void put_message(struct reply *reply, const char *what, struct span channel,
+                        struct span payload)
 {
     reply_push(reply, 3);
-    reply_bulk_text(reply, "message");
+    reply_bulk_text(reply, what);
     reply_bulk(reply, channel);
     reply_bulk(reply, payload);
+}
+
+void reply_message(struct reply *reply, struct span channel, struct span payload)
+{
+    put_message(reply, "message", channel, payload);
+}
+
+void reply_shard_message(struct reply *reply, struct span channel, struct span payload)
+{
+    put_message(reply, "smessage", channel, payload);
 }
 
 void reply_pattern_message(struct reply *reply, struct span pattern, struct span channel,

@@ -49,8 +49,8 @@ enum reply_error_code {
     REPLY_ERROR_NOT_INTEGER,
     REPLY_ERROR_NOT_IN_RANGE, // a value that must be within bounds; detail: which
     REPLY_ERROR_OVERFLOW,
-    REPLY_ERROR_SUBCOMMAND, // detail: subcommand
     REPLY_ERROR_KEY_TOO_LONG,
+    REPLY_ERROR_TOO_LONG, // detail: what
     REPLY_ERROR_CURSOR,
     REPLY_ERROR_DATABASE, // SELECT of another than 0
     REPLY_ERROR_NO_CLUSTER,
@@ -81,11 +81,16 @@ void reply_error_with(struct reply *reply, enum reply_error_code code, struct sp
 void reply_error_text(struct reply *reply, const char *text);
 // ERR unknown command 'x', with args beginning with: 'y' 'z'
 void reply_error_unknown(struct reply *reply, const struct span *argv, uint32_t argc);
+// ERR unknown subcommand 'x'. Try COMMAND HELP.
+void reply_error_subcommand(struct reply *reply, struct span subcommand, const char *command);
+// ERR RENAME is refused: why
+void reply_error_refused(struct reply *reply, struct span command, const char *why);
 // After RESP_E_PROTOCOL.
 struct resp_parser;
 void reply_protocol_error(struct reply *reply, const struct resp_parser *parser);
 
 // A message of pub/sub, encoded once for each protocol and shared.
 void reply_message(struct reply *reply, struct span channel, struct span payload);
+void reply_shard_message(struct reply *reply, struct span channel, struct span payload);
 void reply_pattern_message(struct reply *reply, struct span pattern, struct span channel,
                            struct span payload);

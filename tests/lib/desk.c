@@ -22,7 +22,7 @@ static struct desk *desk_of(struct host *host)
 
 static uint32_t *number_of(struct session *session, enum topic_kind kind)
 {
-    return kind == TOPIC_CHANNEL ? &session->channels : &session->patterns;
+    return &session->topics[kind];
 }
 
 static char *find_name(struct desk *desk, enum topic_kind kind, struct span name)
@@ -34,12 +34,13 @@ static char *find_name(struct desk *desk, enum topic_kind kind, struct span name
     return NULL;
 }
 
-static int64_t host_publish(struct host *host, struct span channel, struct span message)
+static int64_t host_publish(struct host *host, enum topic_kind kind, struct span channel,
+                            struct span message)
 {
     struct desk *desk = desk_of(host);
     snprintf(desk->published, sizeof desk->published, "%.*s %.*s", (int)channel.len,
              (const char *)channel.ptr, (int)message.len, (const char *)message.ptr);
-    return find_name(desk, TOPIC_CHANNEL, channel) ? 1 : 0;
+    return find_name(desk, kind, channel) ? 1 : 0;
 }
 
 static int host_subscribe(struct host *host, struct session *session, enum topic_kind kind,
@@ -83,29 +84,34 @@ static bool host_unsubscribe_any(struct host *host, struct session *session, enu
     return false;
 }
 
-static void host_channels(struct host *host, topic_visit visit, void *ctx)
+static void host_channels(struct host *host, enum topic_kind kind, topic_visit visit, void *ctx)
 {
     struct desk *desk = desk_of(host);
     for (unsigned i = 0; i < DESK_NAMES; i++) {
-        if (*desk->names[TOPIC_CHANNEL][i])
-            visit(ctx, span_text(desk->names[TOPIC_CHANNEL][i]));
+        if (*desk->names[kind][i])
+            visit(ctx, span_text(desk->names[kind][i]));
     }
 }
 
-static uint64_t host_receivers(struct host *host, struct span channel)
+static uint64_t host_receivers(struct host *host, enum topic_kind kind, struct span channel)
 {
-    return find_name(desk_of(host), TOPIC_CHANNEL, channel) ? 1 : 0;
+    return find_name(desk_of(host), kind, channel) ? 1 : 0;
 }
 
 static uint64_t host_patterns(struct host *host)
 {
-    return desk_of(host)->session.patterns;
+    return desk_of(host)->session.topics[TOPIC_PATTERN];
 }
 
 static uint64_t host_wall_us(struct host *host)
 {
     (void)host;
     return 1700000000000000u + 42;
+}
+
+static uint64_t host_random(struct host *host)
+{
+    return desk_of(host)->random += 0x9e3779b97f4a7c15u;
 }
 
 static const struct host_ops ops = {
@@ -117,6 +123,7 @@ static const struct host_ops ops = {
     .receivers = host_receivers,
     .patterns = host_patterns,
     .wall_us = host_wall_us,
+    .random = host_random,
 };
 
 // ---- life

@@ -20,9 +20,9 @@ struct desk {
     struct session session;
     struct client_query query;
     struct buf out, unescaped;
-    uint64_t now_ms;
-    char names[2][DESK_NAMES][32]; // by topic_kind; "" is free
-    char published[200];           // the last one: "channel message"
+    uint64_t now_ms, random;
+    char names[TOPIC_KINDS][DESK_NAMES][32]; // "" is free
+    char published[200];                     // the last one: "channel message"
     unsigned commits;
     bool is_closed; // a command asked for it
 };

@@ -62,7 +62,7 @@ static void a_message_goes_to_the_workers_that_have_subscribers(void **state)
     add(fixture, 1, TOPIC_CHANNEL, "b");
     assert_match(fixture, "a", 3, 5);
     assert_match(fixture, "b", 1, 2);
-    assert_int_equal(pubsub_receivers(fixture->pubsub, span_text("a")), 3);
+    assert_int_equal(pubsub_receivers(fixture->pubsub, TOPIC_CHANNEL, span_text("a")), 3);
     drop(fixture, 2, TOPIC_CHANNEL, "a");
     assert_match(fixture, "a", 2, 5);
     drop(fixture, 2, TOPIC_CHANNEL, "a");
@@ -82,7 +82,8 @@ static void patterns_match_beside_channels(void **state)
     add(fixture, 2, TOPIC_PATTERN, "other*");
     assert_match(fixture, "quipu:update:a", 3, 3);
     assert_match(fixture, "quipu:update:b", 1, 2);
-    assert_int_equal(pubsub_receivers(fixture->pubsub, span_text("quipu:update:a")), 1);
+    assert_int_equal(pubsub_receivers(fixture->pubsub, TOPIC_CHANNEL, span_text("quipu:update:a")),
+                     1);
     assert_int_equal(pubsub_counts(fixture->pubsub).patterns, 3);
 }
 
@@ -90,17 +91,18 @@ static void a_worker_that_does_not_keep_up_is_left_out(void **state)
 {
     struct fixture *fixture = *state;
     uint64_t workers;
-    struct span channel = span_text("a");
     add(fixture, 0, TOPIC_CHANNEL, "a");
     add(fixture, 1, TOPIC_CHANNEL, "a");
     size_t half = PUBSUB_QUEUED_MAX / 2;
+    struct publication publication = {
+        .kind = TOPIC_CHANNEL, .channel = span_text("a"), .bytes = half, .self = 1};
     for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(pubsub_publish(fixture->pubsub, channel, 1, half, &workers), 2);
-    assert_int_equal(pubsub_publish(fixture->pubsub, channel, 1, half, &workers), 1);
+        assert_int_equal(pubsub_publish(fixture->pubsub, &publication, &workers), 2);
+    assert_int_equal(pubsub_publish(fixture->pubsub, &publication, &workers), 1);
     assert_int_equal(workers, 1); // the publisher's own is never queued for
     assert_int_equal(pubsub_counts(fixture->pubsub).dropped, 1);
     pubsub_arrived(fixture->pubsub, 1, half);
-    assert_int_equal(pubsub_publish(fixture->pubsub, channel, 1, half, &workers), 2);
+    assert_int_equal(pubsub_publish(fixture->pubsub, &publication, &workers), 2);
     assert_int_equal(workers, 3);
     assert_int_equal(pubsub_counts(fixture->pubsub).published, 4);
 }
@@ -124,7 +126,7 @@ static void thousands_of_names_come_and_go(void **state)
         add(fixture, i % 3, TOPIC_CHANNEL, name);
     }
     struct names names = {0};
-    pubsub_channels(fixture->pubsub, count_name, &names);
+    pubsub_channels(fixture->pubsub, TOPIC_CHANNEL, count_name, &names);
     assert_int_equal(names.count, 5000);
     assert_match(fixture, "channel-4999", 1, 1 << 4999 % 3);
     for (unsigned i = 0; i < 5000; i += 2) {

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands whose second word says what: one table of the words, each with its own arity. The
+// dispatch, HELP and what COMMAND tells of them come from the rows.
+#include "command/handlers.h"
+
+#define ADMIN COMMAND_ADMIN
+#define STALE COMMAND_STALE
+
+// command, name, arity, flags, usage, summary, run, apply
+static const struct subcommand subcommands[] = {
+    {"CLIENT", "CACHING", 3, STALE, "YES|NO", "Refused but without tracking: there is none.",
+     client_caching, NULL},
+    {"CLIENT", "GETNAME", 2, STALE, "", "Returns the connection's name.", client_getname, NULL},
+    {"CLIENT", "GETREDIR", 2, STALE, "", "Returns -1: nothing is tracked.", client_getredir, NULL},
+    {"CLIENT", "ID", 2, STALE, "", "Returns the connection's number.", client_id, NULL},
+    {"CLIENT", "INFO", 2, STALE, "", "Tells about this connection.", client_info, NULL},
+    {"CLIENT", "KILL", -3, ADMIN | STALE,
+     "addr:port | [ID id] [TYPE type] [ADDR addr:port] [LADDR addr:port] [SKIPME YES|NO]",
+     "Ends connections.", client_kill, NULL},
+    {"CLIENT", "LIST", -2, ADMIN | STALE, "[TYPE NORMAL|PUBSUB|MASTER|REPLICA] [ID id ...]",
+     "Tells about every connection.", client_list, NULL},
+    {"CLIENT", "NO-EVICT", 3, ADMIN | STALE, "ON|OFF", "Is noted: connections are not evicted.",
+     client_no_evict, NULL},
+    {"CLIENT", "NO-TOUCH", 3, STALE, "ON|OFF", "Is noted: reads leave no trace anyway.",
+     client_no_touch, NULL},
+    {"CLIENT", "PAUSE", -3, ADMIN | STALE, "timeout", "Is refused: nobody waits for others here.",
+     client_pause, NULL},
+    {"CLIENT", "REPLY", 3, STALE, "ON", "Takes only ON.", client_reply, NULL},
+    {"CLIENT", "SETINFO", 4, STALE, "LIB-NAME|LIB-VER text", "Names the client's library.",
+     client_setinfo, NULL},
+    {"CLIENT", "SETNAME", 3, STALE, "name", "Names the connection.", client_setname, NULL},
+    {"CLIENT", "TRACKING", -3, STALE, "OFF", "Takes only OFF.", client_tracking, NULL},
+    {"CLIENT", "TRACKINGINFO", 2, STALE, "", "Tells that tracking is off.", client_trackinginfo,
+     NULL},
+    {"CLIENT", "UNBLOCK", -3, ADMIN | STALE, "id [TIMEOUT|ERROR]", "Returns 0: none is blocked.",
+     client_unblock, NULL},
+    {"CLIENT", "UNPAUSE", 2, ADMIN | STALE, "", "Is refused, as PAUSE.", client_pause, NULL},
+    {"COMMAND", "COUNT", 2, STALE, "", "Returns the number of commands.", command_tell_count, NULL},
+    {"COMMAND", "DOCS", -2, STALE, "[command ...]", "Says what commands do.", command_tell_docs,
+     NULL},
+    {"COMMAND", "GETKEYS", -3, STALE, "command [argument ...]", "Returns the keys of a command.",
+     command_tell_keys, NULL},
+    {"COMMAND", "GETKEYSANDFLAGS", -3, STALE, "command [argument ...]",
+     "Returns the keys of a command, and what it does to them.", command_tell_keys_and_flags, NULL},
+    {"COMMAND", "INFO", -2, STALE, "[command ...]", "Tells arity, flags and keys of commands.",
+     command_tell_info, NULL},
+    {"COMMAND", "LIST", -2, STALE, "[FILTERBY MODULE name|ACLCAT category|PATTERN glob]",
+     "Returns the names of commands.", command_tell_list, NULL},
+    {"CONFIG", "GET", -3, ADMIN | STALE, "glob [glob ...]", "Returns settings.", NULL, config_get},
+    {"CONFIG", "RESETSTAT", 2, ADMIN | STALE, "", "Counts anew what INFO counts.", NULL,
+     config_resetstat},
+    {"CONFIG", "REWRITE", 2, ADMIN | STALE, "", "Is refused: there is no file to rewrite.", NULL,
+     config_rewrite},
+    {"CONFIG", "SET", -4, ADMIN | STALE, "name value [name value ...]", "Changes settings.", NULL,
+     config_set},
+    {"MEMORY", "DOCTOR", 2, COMMAND_READ, "", "Says what stands out in the use of memory.", NULL,
+     memory_doctor},
+    {"MEMORY", "MALLOC-STATS", 2, COMMAND_READ, "", "Has nothing to tell of libc's allocator.",
+     memory_malloc_stats, NULL},
+    {"MEMORY", "PURGE", 2, COMMAND_READ, "", "Frees what waits to be freed.", NULL, memory_purge},
+    {"MEMORY", "STATS", 2, COMMAND_READ, "", "Tells what memory is used for.", NULL, memory_stats},
+    {"MEMORY", "USAGE", -3, COMMAND_READ, "key [SAMPLES count]",
+     "Returns the bytes of a key, its members and its share of the table.", NULL, memory_usage},
+    {"OBJECT", "ENCODING", 3, COMMAND_READ, "key", "Returns how the key is held.", object_encoding,
+     NULL},
+    {"OBJECT", "FREQ", 3, COMMAND_READ, "key", "Is refused: reads leave no trace.", object_freq,
+     NULL},
+    {"OBJECT", "IDLETIME", 3, COMMAND_READ, "key", "Is refused: reads leave no trace.",
+     object_idletime, NULL},
+    {"OBJECT", "REFCOUNT", 3, COMMAND_READ, "key", "Returns 1: nothing is shared.", object_refcount,
+     NULL},
+    {"PUBSUB", "CHANNELS", -2, COMMAND_PUBSUB, "[glob]", "Returns the channels with subscribers.",
+     pubsub_list, NULL},
+    {"PUBSUB", "NUMPAT", 2, COMMAND_PUBSUB, "", "Returns the number of patterns.", pubsub_numpat,
+     NULL},
+    {"PUBSUB", "NUMSUB", -2, COMMAND_PUBSUB, "[channel ...]", "Counts subscribers of channels.",
+     pubsub_numsub, NULL},
+    {"PUBSUB", "SHARDCHANNELS", -2, COMMAND_PUBSUB, "[glob]",
+     "Returns the shard channels with subscribers.", pubsub_shard_list, NULL},
+    {"PUBSUB", "SHARDNUMSUB", -2, COMMAND_PUBSUB, "[channel ...]",
+     "Counts subscribers of shard channels.", pubsub_shardnumsub, NULL},
+};
+
+unsigned subcommand_count(void)
+{
+    return sizeof subcommands / sizeof *subcommands;
+}
+
+const struct subcommand *subcommand_at(unsigned i)
+{
+    return &subcommands[i];
+}
+
+static bool is_of(const struct subcommand *sub, const struct command *command)
+{
+    return strcmp(sub->command, command->name) == 0;
+}
+
+static const struct subcommand *find(const struct call *call)
+{
+    for (unsigned i = 0; i < subcommand_count(); i++) {
+        if (is_of(&subcommands[i], call->command) &&
+            span_is_word(call->argv[1], subcommands[i].name))
+            return &subcommands[i];
+    }
+    return NULL;
+}
+
+static void put_usage(struct call *call, const struct subcommand *sub)
+{
+    struct buf line;
+    buf_init(&line, call->reply->out->heap);
+    buf_put_text(&line, sub->name);
+    buf_put_text(&line, *sub->usage ? " " : "");
+    buf_put_text(&line, sub->usage);
+    buf_put_byte(&line, 0);
+    if (buf_has_failed(&line))
+        call->reply->out->failed = true;
+    else
+        reply_simple(call->reply, (const char *)line.ptr);
+    buf_clear(&line);
+    buf_put_text(&line, "    ");
+    buf_put_text(&line, sub->summary);
+    buf_put_byte(&line, 0);
+    if (!buf_has_failed(&line))
+        reply_simple(call->reply, (const char *)line.ptr);
+    buf_deinit(&line);
+}
+
+static void put_title(struct call *call)
+{
+    struct buf line;
+    buf_init(&line, call->reply->out->heap);
+    buf_put_text(&line, call->command->name);
+    buf_put_text(&line, " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    buf_put_byte(&line, 0);
+    if (!buf_has_failed(&line))
+        reply_simple(call->reply, (const char *)line.ptr);
+    buf_deinit(&line);
+}
+
+static void put_help(struct call *call)
+{
+    size_t count = 0;
+    for (unsigned i = 0; i < subcommand_count(); i++)
+        count += is_of(&subcommands[i], call->command);
+    reply_array(call->reply, 2 * count + 3);
+    put_title(call);
+    for (unsigned i = 0; i < subcommand_count(); i++) {
+        if (is_of(&subcommands[i], call->command))
+            put_usage(call, &subcommands[i]);
+    }
+    reply_simple(call->reply, "HELP");
+    reply_simple(call->reply, "    Prints this help.");
+}
+
+static bool is_arity_right(const struct subcommand *sub, uint32_t argc)
+{
+    return sub->arity >= 0 ? argc == (uint32_t)sub->arity : argc >= (uint32_t)-sub->arity;
+}
+
+static void refuse_arity(struct call *call, const struct subcommand *sub)
+{
+    char name[64];
+    size_t len = 0;
+    for (const char *at = sub->command; *at; at++)
+        name[len++] = *at;
+    name[len++] = '|';
+    for (const char *at = sub->name; *at && len < sizeof name - 1; at++)
+        name[len++] = *at;
+    for (size_t i = 0; i < len; i++)
+        name[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
+    reply_error_with(call->reply, REPLY_ERROR_ARITY, span_of(name, len));
+}
+
+// The row to go on with, or NULL: the answer is written.
+static const struct subcommand *choose(struct call *call)
+{
+    if (call->argc == 2 && span_is_word(call->argv[1], "HELP")) {
+        put_help(call);
+        return NULL;
+    }
+    const struct subcommand *sub = find(call);
+    if (!sub) {
+        reply_subcommand(call);
+        return NULL;
+    }
+    if (is_arity_right(sub, call->argc))
+        return sub;
+    refuse_arity(call, sub);
+    return NULL;
+}
+
+int run_container(struct call *call)
+{
+    if (call->argc == 1) // COMMAND alone
+        return command_tell_info(call);
+    const struct subcommand *sub = choose(call);
+    if (!sub)
+        return 0;
+    return sub->run ? sub->run(call) : COMMAND_E_POST;
+}
+
+int apply_container(struct call *call)
+{
+    const struct subcommand *sub = choose(call);
+    return sub && sub->apply ? sub->apply(call) : 0;
+}

@@ -8,7 +8,7 @@
 static void check_values(struct world *world, unsigned node)
 {
     struct sim_node *self = &world->node[node];
-    for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
+    for (unsigned unit = 0; unit < GHOST_SKETCH; unit++) {
         const struct record *record = workload_record(self->replica, unit);
         bool is_live = record && (record_flags(record) & RECORD_LIVE);
         int64_t value = is_live ? record_value(record) : 0;
@@ -78,6 +78,7 @@ void checker_node(struct world *world, unsigned node)
     note_closed(world, &world->node[node]);
     check_values(world, node);
     owners_check(world, node);
+    visitors_check(world, node);
     check_seen(world, node, false);
 }
 

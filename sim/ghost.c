@@ -71,12 +71,27 @@ struct ghost_view ghost_view(const struct ghost_log *log, const struct ghost *gh
     struct ghost_view view = view_of_unit(log, ghost, unit);
     if (unit > GHOST_SET)
         view.value = view.is_live;
-    for (unsigned i = GHOST_SET + 1; unit == GHOST_SET && i < GHOST_UNITS; i++) {
+    for (unsigned i = GHOST_SKETCH + 1; unit == GHOST_SKETCH && i < GHOST_UNITS; i++)
+        view.is_live |= view_of_unit(log, ghost, i).is_live;
+    for (unsigned i = GHOST_SET + 1; unit == GHOST_SET && i < GHOST_SKETCH; i++) {
         struct ghost_view member = view_of_unit(log, ghost, i);
         view.value += member.is_live;
         view.is_live |= member.is_live;
     }
     return view;
+}
+
+uint64_t ghost_part(const struct ghost_log *log, const struct ghost *ghost, unsigned unit,
+                    uint8_t incarnation)
+{
+    const struct ghost_unit *list = &log->unit[unit];
+    const struct ghost_mark *mark = &ghost->mark[unit][incarnation];
+    for (size_t i = list->count; i-- > 0;) { // one incarnation's are in order
+        const struct ghost_entry *entry = &list->list[i];
+        if (entry->incarnation == incarnation && !entry->is_lost && entry->sequence <= mark->seen)
+            return entry->sequence > mark->cut ? entry->content : 0;
+    }
+    return 0;
 }
 
 void ghost_reset(struct ghost *ghost, unsigned unit)

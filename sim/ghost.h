@@ -10,7 +10,9 @@
 #define GHOST_COUNTERS     6 // counters, each a key
 #define GHOST_SET          6 // the key of a set; its members follow
 #define GHOST_MEMBERS      4
-#define GHOST_UNITS        (GHOST_SET + 1 + GHOST_MEMBERS)
+#define GHOST_SKETCH       (GHOST_SET + 1 + GHOST_MEMBERS) // the key of a sketch; blocks follow
+#define GHOST_BLOCKS       3
+#define GHOST_UNITS        (GHOST_SKETCH + 1 + GHOST_BLOCKS)
 #define GHOST_INCARNATIONS 48
 
 struct ghost_mark {
@@ -32,6 +34,7 @@ struct ghost_entry {
     uint64_t sequence;
     uint64_t stamp; // of a SET
     int64_t amount;
+    uint64_t content; // of a sketch's part: its members, a bit each
 };
 
 struct ghost_log {
@@ -53,6 +56,9 @@ struct ghost_view {
 };
 // What a node with this ghost must show under the unit's address.
 struct ghost_view ghost_view(const struct ghost_log *log, const struct ghost *ghost, unsigned unit);
+// What is in the unit's part of an incarnation; 0 when it is cut.
+uint64_t ghost_part(const struct ghost_log *log, const struct ghost *ghost, unsigned unit,
+                    uint8_t incarnation);
 // An observed reset: everything seen is cut.
 void ghost_reset(struct ghost *ghost, unsigned unit);
 // The receiver gets one incarnation's cell from the sender, with all it says of that incarnation.

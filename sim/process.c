@@ -118,6 +118,7 @@ static struct replica_options options_of(struct world *world, struct sim_node *s
                                       .segment_bytes = world->plan.segment_bytes,
                                       .snapshot_after_bytes = world->plan.snapshot_after_bytes,
                                       .round_bytes = world->plan.round_bytes,
+                                      .sketch_bytes = world->plan.sketch_bytes,
                                       .scan_step = world->plan.scan_step};
     random_incarnation(world, &options.fresh);
     random_incarnation(world, &options.spare);

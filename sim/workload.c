@@ -14,6 +14,8 @@ struct address workload_address(unsigned unit)
         return (struct address){.kind = UNIT_KEY, .key = span_text(counters[unit])};
     if (unit == GHOST_SET)
         return (struct address){.kind = UNIT_KEY, .key = span_text("fans")};
+    if (unit >= GHOST_SKETCH)
+        return visitors_address(unit - GHOST_SKETCH);
     return (struct address){.kind = UNIT_MEMBER,
                             .key = span_text("fans"),
                             .sub = span_text(members[unit - GHOST_SET - 1])};
@@ -80,8 +82,7 @@ void workload_step(struct world *world, unsigned node)
 
 // ---- inside a commit
 
-// Our own cell under the unit's address; the zero cell when there is none.
-static struct cell own_cell(struct sim_node *self, unsigned unit)
+struct cell workload_own(struct sim_node *self, unsigned unit)
 {
     struct record *record = workload_record(self->replica, unit);
     struct unit cells;
@@ -93,13 +94,14 @@ static struct cell own_cell(struct sim_node *self, unsigned unit)
         const struct cell *cell = unit_find(&cells, self->self);
         own = cell ? *cell : own;
         own.cuts = NULL;
+        own.content = NULL;
     }
     unit_deinit(&cells);
     return own;
 }
 
-static void put_entry(struct world *world, struct sim_node *self, unsigned unit,
-                      struct ghost_entry entry)
+void workload_entry(struct world *world, struct sim_node *self, unsigned unit,
+                    struct ghost_entry entry)
 {
     entry.incarnation = self->incarnation;
     self->ghost.mark[unit][self->incarnation].seen = entry.sequence;
@@ -108,9 +110,10 @@ static void put_entry(struct world *world, struct sim_node *self, unsigned unit,
 
 static void log_amount(struct world *world, struct sim_node *self, unsigned unit, int64_t amount)
 {
-    uint64_t write = own_cell(self, unit).write;
+    uint64_t write = workload_own(self, unit).write;
     if (write > self->ghost.mark[unit][self->incarnation].seen)
-        put_entry(world, self, unit, (struct ghost_entry){.sequence = write, .amount = amount});
+        workload_entry(world, self, unit,
+                       (struct ghost_entry){.sequence = write, .amount = amount});
     else if (amount != 0)
         world_violate(world, "%s: an amount got no sequence of its own", self->name);
 }
@@ -146,7 +149,9 @@ static void reset(struct world *world, unsigned node, unsigned unit)
                       (const char *)workload_address(unit).key.ptr, was_live);
     absorbed(world, self, unit);
     ghost_reset(&self->ghost, unit);
-    for (unsigned i = GHOST_SET + 1; unit == GHOST_SET && i < GHOST_UNITS; i++)
+    for (unsigned i = GHOST_SET + 1; unit == GHOST_SET && i < GHOST_SKETCH; i++)
+        ghost_reset(&self->ghost, i);
+    for (unsigned i = GHOST_SKETCH + 1; unit == GHOST_SKETCH && i < GHOST_UNITS; i++)
         ghost_reset(&self->ghost, i);
     world->counts.resets++;
     note_key(world, node, "DEL", unit);
@@ -159,12 +164,12 @@ static void set(struct world *world, unsigned node, unsigned unit, int64_t value
         return;
     absorbed(world, self, unit);
     ghost_reset(&self->ghost, unit);
-    struct cell own = own_cell(self, unit);
-    put_entry(world, self, unit,
-              (struct ghost_entry){.is_set = true,
-                                   .sequence = own.base.sequence,
-                                   .stamp = own.base.stamp,
-                                   .amount = value});
+    struct cell own = workload_own(self, unit);
+    workload_entry(world, self, unit,
+                   (struct ghost_entry){.is_set = true,
+                                        .sequence = own.base.sequence,
+                                        .stamp = own.base.stamp,
+                                        .amount = value});
     world->counts.sets++;
     world_note(world, node, "SET %s %lld", counters[unit], (long long)value);
 }
@@ -189,6 +194,13 @@ static void add_member(struct world *world, unsigned node, unsigned unit)
     note_key(world, node, "GADD", unit);
 }
 
+// One that can be deleted.
+static unsigned draw_key(struct world *world)
+{
+    unsigned unit = (unsigned)prng_below(&world->prng, GHOST_SET + 2);
+    return unit > GHOST_SET ? GHOST_SKETCH : unit;
+}
+
 static void draw_requests(struct world *world, unsigned node)
 {
     struct prng *prng = &world->prng;
@@ -196,8 +208,10 @@ static void draw_requests(struct world *world, unsigned node)
         workload_step(world, node);
     if (world_chance(world, world->plan.member_per_mille))
         add_member(world, node, GHOST_SET + 1 + (unsigned)prng_below(prng, GHOST_MEMBERS));
+    if (world_chance(world, world->plan.visit_per_mille))
+        visitors_add(world, node);
     if (world_chance(world, world->plan.reset_per_mille))
-        reset(world, node, (unsigned)prng_below(prng, GHOST_SET + 1));
+        reset(world, node, draw_key(world));
     if (world_chance(world, world->plan.set_per_mille)) {
         unsigned unit = (unsigned)prng_below(prng, GHOST_COUNTERS);
         set(world, node, unit, (int64_t)prng_below(prng, 1000));
@@ -232,7 +246,7 @@ void workload_requests(void *ctx, struct replica *replica)
     carry_out_order(world, requests->node);
     owners_requests(world, requests->node);
     if (world->is_clearing)
-        reset(world, requests->node, (unsigned)prng_below(&world->prng, GHOST_SET + 1));
+        reset(world, requests->node, draw_key(world));
     if (!world->is_calm && !world->is_quiet && !world->options.plan)
         draw_requests(world, requests->node);
 }

@@ -62,7 +62,8 @@ struct plan {
     unsigned scan_step;
     uint64_t segment_bytes, snapshot_after_bytes;
     uint64_t op_ms, fault_ms; // mean distance of operations, of faults
-    unsigned reset_per_mille, set_per_mille, member_per_mille; // of commits
+    unsigned reset_per_mille, set_per_mille, member_per_mille, visit_per_mille; // of commits
+    size_t sketch_bytes;
     unsigned weight[FAULTS_COUNT];
     unsigned weights_sum;
 };
@@ -166,8 +167,8 @@ struct sim_node {
 };
 
 struct world_counts {
-    uint64_t adds, resets, sets, members, heartbeats, commits, restarts, joins, renewals, snapshots,
-        walks, collected, drops, duplicates, reorders, refusals, steps;
+    uint64_t adds, resets, sets, members, visits, heartbeats, commits, restarts, joins, renewals,
+        snapshots, walks, collected, drops, duplicates, reorders, refusals, steps;
     uint64_t faults[FAULTS_COUNT];
 };
 
@@ -250,6 +251,10 @@ void workload_step(struct world *world, unsigned node);
 void workload_add(struct world *world, unsigned node, unsigned unit, int64_t amount);
 void workload_requests(void *ctx, struct replica *replica);
 bool workload_is_cleared(struct world *world); // nothing is left to delete, anywhere
+// Our own cell under the unit's address; the zero cell when there is none. Its content is not told.
+struct cell workload_own(struct sim_node *self, unsigned unit);
+void workload_entry(struct world *world, struct sim_node *self, unsigned unit,
+                    struct ghost_entry entry);
 struct workload_requests_ctx {
     struct world *world;
     unsigned node;
@@ -264,6 +269,11 @@ void owners_silence(struct world *world);
 void owners_requests(struct world *world, unsigned node);
 void owners_check(struct world *world, unsigned node);
 bool owners_are_settled(struct world *world); // all show the newest word of each
+
+// visitors.c
+struct address visitors_address(unsigned block);
+void visitors_add(struct world *world, unsigned node);
+void visitors_check(struct world *world, unsigned node);
 
 // checker.c
 void checker_node(struct world *world, unsigned node);

@@ -16,6 +16,8 @@
 #define LIMIT_OUTPUT_BYTES  65536
 #define LIMIT_CLIENTS       64
 #define LIMIT_PEERS         4
+#define LIMIT_CONTENT_BYTES 256
+#define LIMIT_SKETCH_BYTES  24
 #else
 #define LIMIT_KEY_BYTES     65535    // a key, and a member or owner within one
 #define LIMIT_PATTERN_BYTES 1024     // a glob: matching costs its length times the text's
@@ -27,7 +29,9 @@
 #define LIMIT_REQUEST_ARGS  1048576  // arguments of one RESP command
 #define LIMIT_OUTPUT_BYTES  33554432 // unsent reply bytes of one client, then it is closed
 #define LIMIT_CLIENTS       10000
-#define LIMIT_PEERS         8 // other members of a cluster
+#define LIMIT_PEERS         8    // other members of a cluster
+#define LIMIT_CONTENT_BYTES 4096 // bytes that a cell holds beside its numbers
+#define LIMIT_SKETCH_BYTES  512  // a HyperLogLog's registers in one piece; beyond it, in blocks
 #endif
 
 #define LIMIT_TOTAL ((int64_t)1 << 59) // an origin's total stays within plus or minus

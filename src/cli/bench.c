@@ -11,6 +11,7 @@ static const struct {
     const char *what;
 } benches[] = {
     {"resp", bench_resp_main, "load a RESP server: throughput, latency, its CPU an operation"},
+    {"sketch", bench_sketch_main, "the error of PFCOUNT, up to ten million members"},
     {"fanout", bench_fanout_main, "one change to many WebSocket subscribers"},
 };
 

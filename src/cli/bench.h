@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The load generator's parts. `quipu bench resp` loads a server that speaks RESP, ours or another;
-// `quipu bench fanout` times one change on its way to many WebSocket subscribers.
+// `quipu bench fanout` times one change on its way to many WebSocket subscribers; `quipu bench
+// sketch` measures the error of PFCOUNT.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 int bench_main(int argc, char **argv);
 int bench_resp_main(int argc, char **argv);
 int bench_fanout_main(int argc, char **argv);
+int bench_sketch_main(int argc, char **argv);
 
 // ---- bench_socket.c
 

@@ -68,6 +68,11 @@ int run_smismember(struct call *call);
 const char *replica_name_of(const struct call *call, uint16_t origin); // links.c
 void put_incarnation(struct call *call, uint16_t origin);              // 32 hexadecimal digits
 
+// sketch.c
+int apply_pfadd(struct call *call);
+int apply_pfcount(struct call *call);
+int apply_pfmerge(struct call *call);
+
 // presence.c
 int apply_presence_set(struct call *call);
 int apply_presence_list(struct call *call);

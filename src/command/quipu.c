@@ -7,10 +7,16 @@
 
 int apply_create(struct call *call)
 {
+    static const bool can_create[CELL_TYPES_COUNT] = {// presence is made by PRESENCE.SET alone
+                                                      [CELL_COUNTER] = true,
+                                                      [CELL_GCOUNTER] = true,
+                                                      [CELL_GSET] = true,
+                                                      [CELL_HLL] = true};
     enum cell_type type = CELL_COUNTER;
-    while (type <= CELL_GSET && !span_is_word(call->argv[2], cell_type_name(type)))
+    while (type < CELL_TYPES_COUNT &&
+           !(can_create[type] && span_is_word(call->argv[2], cell_type_name(type))))
         type++;
-    if (type > CELL_GSET) { // presence is made by PRESENCE.SET alone
+    if (type == CELL_TYPES_COUNT) {
         reply_error_with(call->reply, REPLY_ERROR_TYPE_NAME, call->argv[2]);
         return 0;
     }

@@ -18,7 +18,7 @@ const char *cell_type_name(enum cell_type type)
     return names[type];
 }
 
-static bool has_life(const struct cell *cell)
+bool cell_has_life(const struct cell *cell)
 {
     return cell->write > cell->cut_write;
 }
@@ -40,7 +40,7 @@ uint64_t base_newest(const struct base *base)
 
 bool cell_is_live(const struct cell *cell)
 {
-    return has_life(cell) || cell->base.sequence != 0;
+    return cell_has_life(cell) || cell->base.sequence != 0;
 }
 
 bool lease_is_set(const struct lease *lease)
@@ -73,7 +73,7 @@ bool cell_is_dead(const struct cell *cell)
 
 void cell_add(struct cell *cell, int64_t amount, uint64_t sequence)
 {
-    if (!has_life(cell)) {
+    if (!cell_has_life(cell)) {
         cell->birth = sequence;
         cell->total = cell->cut_total = 0;
         cell->cut_write = 0;

@@ -2,7 +2,9 @@
 // The cell: what one incarnation has written under one address, a join-semilattice value with one
 // writer. Parts: the counter contribution (a life born at `birth`, its last change `write`, its
 // signed total), its cut (what some reset has observed of that life), the reset record that this
-// origin last issued, a base register (SET), a presence lease.
+// origin last issued, a base register (SET), a presence lease, and the content: bytes that belong
+// to the life as it was last written (registers of a sketch, a client's slot), so a later write
+// brings them whole. A life that is cut has none.
 //
 //   value = shown base + sum over cells of (total - cut_total)
 //
@@ -65,10 +67,13 @@ struct cell {
     uint32_t cuts_count;
     uint16_t origin;
     uint8_t type;
+    uint16_t content_len; // 0: none
+    uint8_t *content;     // owned by the unit, as the cuts are
     struct base base;
     struct lease lease;
 };
 
+bool cell_has_life(const struct cell *cell);   // an uncut one
 uint64_t base_newest(const struct base *base); // its sequence, live or cut
 bool lease_is_set(const struct lease *lease);  // the cell has one, running or ended
 bool lease_is_running(const struct lease *lease);
@@ -97,6 +102,6 @@ enum { // what a join changed, for hooks and for the value
 };
 // Joins `other` (same owner) into `self`; returns CELL_CHANGED_* bits. `seen` is the vector entry
 // of the owner: parts not above it that are missing here were collected here and do not come back
-// (the absent rule). The record's cuts array is NOT taken: on CELL_CHANGED_RESET the caller
-// replaces it (unit_join does).
+// (the absent rule). The record's cuts array and the content are NOT taken: on CELL_CHANGED_RESET,
+// and where the life is as `other` wrote it, the caller replaces them (unit_join does).
 unsigned cell_join(struct cell *self, const struct cell *other, uint64_t seen);

@@ -14,7 +14,8 @@ enum {
     FLAG_TYPED = 1u << 6, // not a CELL_COUNTER
     FLAG_MORE = 1u << 7,  // a byte with the flags from here on follows
     FLAG_LEASE = 1u << 8,
-    FLAGS_ALL = (1u << 9) - 1,
+    FLAG_CONTENT = 1u << 9,
+    FLAGS_ALL = (1u << 10) - 1,
 };
 
 struct origin_set {
@@ -24,7 +25,7 @@ struct origin_set {
 struct cell_source {              // what a reader of cells knows beside the bytes
     const struct origin_map *map; // NULL: origins are local indexes already
     struct origin_set met;        // of this unit: one cell an origin
-    bool is_brief;                // the entries of reset records are passed over
+    bool is_brief;                // without the entries of reset records; contents are borrowed
 };
 
 void cell_put(struct buf *out, const struct cell *cell);

@@ -66,6 +66,7 @@ static int read_all(struct span packed, struct cell_source *source, struct unit 
     struct packed_cell cell;
     int fault = 0;
     unit_clear(out_unit);
+    out_unit->is_borrowing = source->is_brief;
     while (!fault && next_cell(&packed, &cell)) {
         struct reader reader = reader_of(cell.bytes);
         fault = cell_read(&reader, source, out_unit);

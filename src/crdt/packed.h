@@ -17,7 +17,8 @@ struct plain_cell {
 void packed_write(const struct unit *unit, struct buf *out);
 // 0 or -ENOMEM (the unit is empty then).
 int packed_read(struct span packed, struct unit *out_unit);
-// The same without the entries of reset records: allocates nothing but cells.
+// The same without the entries of reset records, contents being borrowed from `packed`: allocates
+// nothing but cells.
 int packed_read_brief(struct span packed, struct unit *out_unit);
 bool packed_is_empty(struct span packed);
 bool packed_has_news(struct span packed, const struct vector *known); // a cell above it

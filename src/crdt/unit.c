@@ -21,10 +21,24 @@ static void free_cuts(struct unit *unit, struct cell *cell)
     cell->cuts_count = 0;
 }
 
+static void free_content(struct unit *unit, struct cell *cell)
+{
+    if (!unit->is_borrowing)
+        heap_free(unit->heap, cell->content, cell->content_len);
+    cell->content = NULL;
+    cell->content_len = 0;
+}
+
+static void free_parts(struct unit *unit, struct cell *cell)
+{
+    free_cuts(unit, cell);
+    free_content(unit, cell);
+}
+
 void unit_clear(struct unit *unit)
 {
     for (uint16_t i = 0; i < unit->count; i++)
-        free_cuts(unit, &unit->cells[i]);
+        free_parts(unit, &unit->cells[i]);
     unit->count = 0;
 }
 
@@ -79,7 +93,7 @@ void unit_remove(struct unit *unit, uint16_t origin)
     struct cell *cell = unit_find(unit, origin);
     if (!cell)
         return;
-    free_cuts(unit, cell);
+    free_parts(unit, cell);
     *cell = unit->cells[--unit->count];
 }
 
@@ -98,16 +112,70 @@ static int copy_cuts(struct heap *heap, const struct cut *cuts, uint32_t count,
     return 0;
 }
 
+// The same for a cell's content.
+static int copy_content(struct heap *heap, struct span content, uint8_t **out_copy)
+{
+    uint8_t *copy = NULL;
+    if (content.len) {
+        copy = heap_alloc(heap, content.len);
+        if (!copy)
+            return -ENOMEM;
+        memcpy(copy, content.ptr, content.len);
+    }
+    *out_copy = copy;
+    return 0;
+}
+
+// Takes `copy`.
+static void put_content(struct unit *unit, struct cell *cell, uint8_t *copy, uint16_t len)
+{
+    free_content(unit, cell);
+    cell->content = copy;
+    cell->content_len = copy ? len : 0;
+}
+
+int unit_put_content(struct unit *unit, struct cell *cell, struct span content)
+{
+    uint8_t *copy;
+    assert(content.len <= LIMIT_CONTENT_BYTES && (cell_has_life(cell) || content.len == 0));
+    int fault = copy_content(unit->heap, content, &copy);
+    if (!fault)
+        put_content(unit, cell, copy, (uint16_t)content.len);
+    return fault;
+}
+
+int unit_write_content(struct unit *unit, struct cell *cell, uint64_t sequence, struct span content)
+{
+    uint8_t *copy;
+    assert(content.len <= LIMIT_CONTENT_BYTES);
+    int fault = copy_content(unit->heap, content, &copy);
+    if (fault)
+        return fault;
+    cell_add(cell, 0, sequence);
+    put_content(unit, cell, copy, (uint16_t)content.len);
+    return 0;
+}
+
+static int copy_cell(struct unit *target, const struct cell *source)
+{
+    struct cell cell = *source;
+    int fault = copy_cuts(target->heap, source->cuts, source->cuts_count, &cell.cuts);
+    if (fault)
+        return fault;
+    fault = copy_content(target->heap, cell_content(source), &cell.content);
+    if (fault)
+        heap_free(target->heap, cell.cuts, cell.cuts_count * sizeof *cell.cuts);
+    else
+        target->cells[target->count++] = cell;
+    return fault;
+}
+
 int unit_copy(struct unit *target, const struct unit *source)
 {
     unit_clear(target);
     int fault = unit_reserve(target, source->count);
-    for (uint16_t i = 0; i < source->count && !fault; i++) {
-        struct cell cell = source->cells[i];
-        fault = copy_cuts(target->heap, cell.cuts, cell.cuts_count, &cell.cuts);
-        if (!fault)
-            target->cells[target->count++] = cell;
-    }
+    for (uint16_t i = 0; i < source->count && !fault; i++)
+        fault = copy_cell(target, &source->cells[i]);
     if (fault)
         unit_clear(target);
     return fault;
@@ -179,6 +247,14 @@ static bool cut_of(const struct cell *cell, struct cut *out_entry)
     return cell->birth != 0 || out_entry->base != 0;
 }
 
+static bool cut_cell(struct unit *unit, struct cell *cell, const struct cut *entry)
+{
+    bool is_changed = cell_cut(cell, entry);
+    if (cell->content && !cell_has_life(cell))
+        free_content(unit, cell);
+    return is_changed;
+}
+
 // Replaces the record of `cell` by `cuts` (taken).
 static void put_record(struct unit *unit, struct cell *cell, struct cut *cuts, uint32_t count)
 {
@@ -208,7 +284,7 @@ int unit_reset(struct unit *unit, uint16_t author, uint64_t sequence)
     for (uint16_t i = 0; i < unit->count; i++) {
         if (!cut_of(&unit->cells[i], &entry))
             continue;
-        cell_cut(&unit->cells[i], &entry);
+        cut_cell(unit, &unit->cells[i], &entry);
         cuts[filled++] = entry;
     }
     assert(filled == count);
@@ -262,9 +338,24 @@ static bool apply_record(struct unit *unit, const struct cell *record, const str
         if (!cell)
             cell = unit_obtain(unit, entry->origin);
         assert(cell); // reserved before
-        is_changed |= cell_cut(cell, entry);
+        is_changed |= cut_cell(unit, cell, entry);
     }
     return is_changed;
+}
+
+// The content goes with the write that the life has after a join. `copy` of other's is taken.
+static void join_content(struct unit *unit, struct cell *cell, const struct cell *other,
+                         uint8_t *copy)
+{
+    bool is_theirs = cell->write == other->write && cell->birth == other->birth;
+    if (!cell_has_life(cell)) {
+        free_content(unit, cell);
+        heap_free(unit->heap, copy, other->content_len);
+    } else if (is_theirs && (copy || !other->content)) {
+        put_content(unit, cell, copy, other->content_len);
+    } else {
+        heap_free(unit->heap, copy, other->content_len);
+    }
 }
 
 // An older record of the author than the one held is applied too, and not kept. It says nothing new
@@ -280,17 +371,24 @@ static int join_one(struct unit *self, const struct cell *other, const struct ve
     if (!cell && other->sequence <= limit)
         return 0;
     struct cut *cuts = NULL;
-    uint64_t held = cell ? cell->reset : 0;
+    uint8_t *content = NULL;
+    uint64_t held = cell ? cell->reset : 0, write = cell ? cell->write : 0;
     bool has_record = other->reset > limit && other->reset != held;
     bool is_newest = has_record && other->reset > held;
     size_t need = self->count + (has_record ? count_missing(self, other, seen) : 0) + 1;
     int fault = unit_reserve(self, need < LIMIT_ORIGINS ? need : LIMIT_ORIGINS);
     if (!fault && is_newest)
         fault = copy_cuts(self->heap, other->cuts, other->cuts_count, &cuts);
-    if (fault)
+    if (!fault && other->write > write)
+        fault = copy_content(self->heap, cell_content(other), &content);
+    if (fault) {
+        heap_free(self->heap, cuts, other->cuts_count * sizeof *cuts);
         return fault;
+    }
     cell = unit_obtain(self, other->origin);
     *changed |= cell_join(cell, other, limit);
+    if (cell->content || other->content)
+        join_content(self, cell, other, content);
     if (is_newest)
         put_record(self, cell, cuts, other->cuts_count);
     if (has_record && apply_record(self, other, seen))

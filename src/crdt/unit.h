@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The unit: every cell under one address, the smallest thing that travels (key-atomic: a cut never
 // goes without the reset record it came from). Addresses: a key itself, and under it a member of a
-// set, an owner's lease, a retry token, rights given away, a client's slot.
+// set, an owner's lease, a retry token, rights given away, a client's slot, a block of a sketch.
 #pragma once
 #include "base/bytes.h"
 #include "crdt/cell.h"
@@ -14,6 +14,7 @@ enum unit_kind {
     UNIT_TOKEN,
     UNIT_RIGHT,
     UNIT_SLOT,
+    UNIT_BLOCK,
     UNIT_KINDS_COUNT
 };
 
@@ -27,6 +28,7 @@ struct unit {
     struct cell *cells; // no order
     uint16_t count;
     uint16_t cap;
+    bool is_borrowing; // contents lie elsewhere
     struct heap *heap; // borrows
 };
 
@@ -37,6 +39,16 @@ struct cell *unit_find(const struct unit *unit, uint16_t origin); // NULL when a
 struct cell *unit_obtain(struct unit *unit, uint16_t origin);
 void unit_remove(struct unit *unit, uint16_t origin);
 int unit_reserve(struct unit *unit, size_t count); // room for so many cells in all; 0 or -ENOMEM
+// The content of a living cell; empty: none. 0 or -ENOMEM (unchanged).
+int unit_put_content(struct unit *unit, struct cell *cell, struct span content);
+// The owner writes at `sequence`, which makes the cell live, and this is its content from then on.
+// The same.
+int unit_write_content(struct unit *unit, struct cell *cell, uint64_t sequence,
+                       struct span content);
+static inline struct span cell_content(const struct cell *cell)
+{
+    return span_of(cell->content, cell->content_len);
+}
 
 // Replaces the cells of target by copies. 0, or -ENOMEM (target is empty then).
 int unit_copy(struct unit *target, const struct unit *source);

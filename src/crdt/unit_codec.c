@@ -11,6 +11,7 @@
 //           [BASE: v sequence - base.sequence, u64 stamp, z value]
 //           [BASE_CUT: v sequence - base.cut]
 //           [LEASE: v epoch, v sequence, z count, v ttl_ms * 2 + ended]
+//           [CONTENT: v length, bytes]
 //   entry   v origin, v write, [not 0: v write - birth, z total], v base
 //
 // A part that is not there costs nothing: a plain counter cell is flags, origin, sequence, the age
@@ -21,7 +22,7 @@
 #define HEAD_KIND       7u
 #define HEAD_SHIFT      3
 #define HEAD_MORE       31u
-#define CELL_BYTES_MAX  (3 + 8 + 16 * VARINT_BYTES_MAX) // without the entries of a record
+#define CELL_BYTES_MAX  (3 + 8 + 17 * VARINT_BYTES_MAX) // without a record's entries, and content
 #define CELL_BYTES_MIN  3
 #define ENTRY_BYTES_MAX (5 * VARINT_BYTES_MAX)
 #define ENTRY_BYTES_MIN 3
@@ -40,6 +41,8 @@ static unsigned flags_of(const struct cell *cell)
         flags |= FLAG_BASE_CUT;
     if (lease_is_set(&cell->lease))
         flags |= FLAG_LEASE;
+    if (cell->content_len)
+        flags |= FLAG_CONTENT;
     return flags > UINT8_MAX ? flags | FLAG_MORE : flags;
 }
 
@@ -91,7 +94,8 @@ static uint8_t *write_record(uint8_t *to, const struct cell *cell)
 
 void cell_put(struct buf *out, const struct cell *cell)
 {
-    uint8_t *start = buf_reserve(out, CELL_BYTES_MAX + cell->cuts_count * (size_t)ENTRY_BYTES_MAX);
+    uint8_t *start = buf_reserve(out, CELL_BYTES_MAX + cell->content_len +
+                                          cell->cuts_count * (size_t)ENTRY_BYTES_MAX);
     if (!start)
         return;
     unsigned flags = flags_of(cell);
@@ -113,6 +117,11 @@ void cell_put(struct buf *out, const struct cell *cell)
         to = bytes_write_varint(to, cell->sequence - cell->base.cut);
     if (flags & FLAG_LEASE)
         to = write_lease(to, &cell->lease);
+    if (flags & FLAG_CONTENT) {
+        to = bytes_write_varint(to, cell->content_len);
+        memcpy(to, cell->content, cell->content_len);
+        to += cell->content_len;
+    }
     buf_advance(out, (size_t)(to - start));
 }
 
@@ -256,6 +265,20 @@ static int read_record(struct reader *reader, const struct cell_source *source, 
     return 0;
 }
 
+// Only a life that is not cut has any.
+static int read_content(struct reader *reader, struct unit *unit, struct cell *cell)
+{
+    struct span content = reader_string(reader, LIMIT_CONTENT_BYTES);
+    expect(reader, content.len > 0 && cell_has_life(cell));
+    if (reader->failed)
+        return 0;
+    if (!unit->is_borrowing)
+        return unit_put_content(unit, cell, content);
+    cell->content = (uint8_t *)(uintptr_t)content.ptr;
+    cell->content_len = (uint16_t)content.len;
+    return 0;
+}
+
 int cell_read(struct reader *reader, struct cell_source *source, struct unit *unit)
 {
     unsigned flags = reader_u8(reader);
@@ -284,6 +307,8 @@ int cell_read(struct reader *reader, struct cell_source *source, struct unit *un
         cell->base.cut = read_back(reader, cell->sequence, 1);
     if (flags & FLAG_LEASE)
         read_lease(reader, &cell->lease);
+    if (flags & FLAG_CONTENT && !fault)
+        fault = read_content(reader, unit, cell);
     return fault;
 }
 

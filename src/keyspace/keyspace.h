@@ -148,6 +148,9 @@ struct record *record_parent(const struct record *record); // NULL for a UNIT_KE
 struct record *record_first_child(const struct record *parent);
 struct record *record_next_child(const struct record *child);
 bool record_has_live_child(const struct record *parent); // counted, not looked for
+// A number that the replica thread keeps with a record that has children; 0 at first.
+int64_t record_noted(const struct record *parent);
+void record_note(struct record *parent, int64_t number);
 
 // The change order: at most LIMIT_CHANGE_ORDER records, each once, by its newest change number
 // (1, 2, 3 ... in this process). `keyspace_change_put` gives the record the next.

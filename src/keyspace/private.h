@@ -9,6 +9,7 @@
 struct family { // of a key with members or leases
     struct record *first_child;
     uint64_t live_children;
+    int64_t noted;
 };
 
 struct wide {        // cells that do not fit in their record, in memory of their own

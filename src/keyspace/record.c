@@ -351,6 +351,17 @@ bool record_has_live_child(const struct record *parent)
     return family && family->live_children != 0;
 }
 
+int64_t record_noted(const struct record *parent)
+{
+    const struct family *family = family_of(parent);
+    return family ? family->noted : 0;
+}
+
+void record_note(struct record *parent, int64_t number)
+{
+    family_of(parent)->noted = number;
+}
+
 struct record *record_next_child(const struct record *child)
 {
     return record_links(child)->next;

@@ -18,7 +18,18 @@ struct record *cells_record(struct replica *replica, const struct address *addre
                             enum cell_type type)
 {
     uint64_t hash = keyspace_hash(replica->keyspace, address);
-    return keyspace_obtain(replica->keyspace, address, hash, type);
+    if (address->kind == UNIT_KEY)
+        return keyspace_obtain(replica->keyspace, address, hash, type);
+    // What a sketch shows is reckoned from its one piece as long as it has no other, then noted.
+    struct address key = {.kind = UNIT_KEY, .key = address->key};
+    struct record *parent =
+        keyspace_find(replica->keyspace, &key, keyspace_hash(replica->keyspace, &key));
+    bool is_sketch = parent && record_type(parent) == CELL_HLL && !record_first_child(parent);
+    int64_t shown = is_sketch ? cells_view(replica, parent).value : 0;
+    struct record *child = keyspace_obtain(replica->keyspace, address, hash, type);
+    if (is_sketch && child)
+        record_note(parent, shown);
+    return child;
 }
 
 struct unit *cells_load(struct replica *replica, struct record *record)
@@ -52,6 +63,19 @@ static int64_t children_sum(const struct record *record)
     return sum;
 }
 
+// Of a key that has no cell of its own to tell.
+static enum cell_type type_by_child(const struct record *child)
+{
+    switch (record_address(child).kind) {
+    case UNIT_LEASE:
+        return CELL_PRESENCE;
+    case UNIT_BLOCK:
+        return CELL_HLL;
+    default:
+        return CELL_GSET;
+    }
+}
+
 static struct unit_view view_of_key(const struct replica *replica, struct record *record,
                                     const struct unit *unit)
 {
@@ -60,11 +84,14 @@ static struct unit_view view_of_key(const struct replica *replica, struct record
     struct record *child = record_first_child(record);
     if (is_counter || (!child && !own.is_live))
         return view;
-    view.value = children_sum(record);
     view.is_out_of_range = false;
     view.is_live = own.is_live || record_has_live_child(record);
     if (child && !own.is_live)
-        view.type = record_address(child).kind == UNIT_LEASE ? CELL_PRESENCE : CELL_GSET;
+        view.type = type_by_child(child);
+    if (view.type == CELL_HLL)
+        view.value = sketches_shown(record, unit);
+    else
+        view.value = children_sum(record);
     return view;
 }
 
@@ -80,6 +107,8 @@ static struct unit_view view_of(const struct replica *replica, struct record *re
     if (kind == UNIT_KEY)
         return view_of_key(replica, record, unit);
     struct unit_view own = unit_view(unit, &replica->origins);
+    if (kind == UNIT_BLOCK)
+        return (struct unit_view){.is_live = own.is_live, .type = CELL_HLL};
     return (struct unit_view){own.is_live, false, CELL_GSET, own.is_live};
 }
 
@@ -107,14 +136,23 @@ struct unit_view cells_shown(struct replica *replica, struct record *record)
 static void settle_parent(struct replica *replica, struct record *child, int64_t difference,
                           enum change_op op)
 {
+    enum cell_type own = type_by_child(child);
     struct record *parent = record_parent(child);
     int64_t previous = record_value(parent);
     uint32_t flags = record_flags(parent);
     enum cell_type type = record_type(parent);
     bool is_counter = (flags & RECORD_LIVE) && type <= CELL_GCOUNTER;
-    if (!is_counter) {
+    // Replicas took the key for a sketch and for a set at once: the order of types decides.
+    bool is_mixed = (flags & RECORD_LIVE) && type != own && (type == CELL_HLL || own == CELL_HLL);
+    if (is_mixed && !is_counter) {
+        struct unit_view view = cells_view(replica, parent);
+        difference = view.value - previous;
+        record_mark(replica->keyspace, parent, view.is_live ? RECORD_LIVE : 0,
+                    view.is_live ? 0 : RECORD_LIVE, view.type);
+        record_shift(parent, difference);
+    } else if (!is_counter) {
         bool is_live = record_has_live_child(parent) || cells_view(replica, parent).is_live;
-        type = record_address(child).kind == UNIT_LEASE ? CELL_PRESENCE : CELL_GSET;
+        type = own;
         record_mark(replica->keyspace, parent, is_live ? RECORD_LIVE : 0, is_live ? 0 : RECORD_LIVE,
                     type);
         record_shift(parent, difference);
@@ -131,6 +169,16 @@ int cells_log(struct replica *replica, struct record *record)
     replica->is_frame_needed = true;
     replica->units_count++;
     return buf_has_failed(&replica->units) ? -ENOMEM : 0;
+}
+
+static int touch_sketch(struct replica *replica, struct record *record, enum cell_type type)
+{
+    if (type != CELL_HLL)
+        return 0;
+    struct record *parent = record_parent(record);
+    if (parent)
+        return sketches_touch(replica, parent);
+    return record_first_child(record) ? sketches_touch(replica, record) : 0;
 }
 
 int cells_settle(struct replica *replica, struct record *record, struct unit_view before,
@@ -151,7 +199,8 @@ int cells_settle(struct replica *replica, struct record *record, struct unit_vie
         note_put(replica, record, previous, difference, op);
     else if (difference != 0 || after.is_live != before.is_live)
         settle_parent(replica, record, difference, op);
-    return cells_log(replica, record);
+    int fault = touch_sketch(replica, record, after.type);
+    return fault ? fault : cells_log(replica, record);
 }
 
 void cells_near(struct replica *replica, struct record *record, int64_t total)

@@ -48,7 +48,7 @@ static int reset_record(struct replica *replica, struct record *record, enum cha
 static int reset_child(struct replica *replica, struct record *child)
 {
     struct address address = record_address(child);
-    if (address.kind == UNIT_MEMBER)
+    if (address.kind == UNIT_MEMBER || address.kind == UNIT_BLOCK)
         return reset_record(replica, child, CHANGE_MEMBER);
     const struct cell *own = cells_own(replica, child);
     if (!own || own->lease.ended)
@@ -226,27 +226,35 @@ int replica_flush(struct replica *replica)
     return flush.fault;
 }
 
+struct digest {
+    struct replica *replica;
+    uint64_t sum;
+};
+
 static void digest_visit(void *ctx, struct record *record)
 {
-    uint64_t *sum = ctx;
+    struct digest *digest = ctx;
     struct address address = record_address(record);
     if (!is_live(record) || address.kind == UNIT_LEASE)
         return;
     uint64_t hash = hash_bytes(address.key, 0x71756970750001u);
-    if (address.kind == UNIT_MEMBER)
+    if (address.kind != UNIT_KEY)
         hash = hash_bytes(address.sub, hash);
-    else
+    if (address.kind == UNIT_BLOCK || record_type(record) == CELL_HLL)
+        hash = sketches_digest(digest->replica, record, hash);
+    if (address.kind != UNIT_MEMBER)
         hash = prng_mix(hash ^ (prng_mix((uint64_t)record_value(record)) + record_type(record)));
-    *sum += prng_mix(hash + (uint64_t)address.kind);
+    digest->sum += prng_mix(hash + (uint64_t)address.kind);
 }
 
 uint64_t replica_digest(struct replica *replica)
 {
-    uint64_t sum = 0, cursor = 0;
+    struct digest digest = {replica, 0};
+    uint64_t cursor = 0;
     do {
-        cursor = keyspace_scan(replica->keyspace, cursor, 1024, digest_visit, &sum);
+        cursor = keyspace_scan(replica->keyspace, cursor, 1024, digest_visit, &digest);
     } while (cursor);
-    return sum;
+    return digest.sum;
 }
 
 bool replica_set_members(struct replica *replica, struct span key, member_visit visit, void *ctx)

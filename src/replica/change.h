@@ -22,6 +22,12 @@ int replica_set(struct replica *replica, struct span key, int64_t value);
 int replica_create(struct replica *replica, struct span key, enum cell_type type);
 // GADD of one member. 0, CHANGE_E_TYPE, -ENOMEM.
 int replica_set_add(struct replica *replica, struct span key, struct span member, bool *out_added);
+// PFADD: out_changed: a register was raised, or the key is new. 0, CHANGE_E_TYPE, -ENOMEM.
+int replica_sketch_add(struct replica *replica, struct span key, const struct span *members,
+                       uint32_t count, bool *out_changed);
+// PFMERGE: every register of `key` becomes at least as high as the sources'. The same.
+int replica_sketch_merge(struct replica *replica, struct span key, const struct span *sources,
+                         uint32_t count);
 struct lease_request {
     struct span key, owner;
     int64_t count;
@@ -39,6 +45,10 @@ int replica_flush(struct replica *replica);
 
 // An order-independent hash of (key, type, value, members) of every live key.
 uint64_t replica_digest(struct replica *replica);
+
+// PFCOUNT: of several keys, their union. 0 or CHANGE_E_TYPE.
+int replica_sketch_count(struct replica *replica, const struct span *keys, uint32_t count,
+                         uint64_t *out_count);
 
 struct lease_row {
     struct span owner;

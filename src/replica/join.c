@@ -107,7 +107,8 @@ static bool is_plain_life(const struct unit *unit, enum cell_type type)
 {
     const struct cell *cell = &unit->cells[0];
     return unit->count == 1 && cell->birth && cell->write == cell->sequence && !cell->cut_write &&
-           !cell->reset && !cell->base.sequence && !cell->base.cut && cell->type == type;
+           !cell->reset && !cell->base.sequence && !cell->base.cut && !cell->content_len &&
+           cell->type == type;
 }
 
 // The common case by far: a later write of the one life that is here. False: not that.

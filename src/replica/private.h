@@ -70,6 +70,8 @@ struct replica {
     uint64_t sweep_left; // dead things seen in the sweep under way
     bool is_sweep_wanted;
     struct vector sweep_stable; // when the last sweep began
+    struct record_map sketches; // keys with blocks that changed: their estimates are to be reckoned
+    size_t sketch_bytes;        // a list longer than that goes into blocks
     struct mark {               // at change number `change` V was `vector`
         uint64_t change;
         struct vector vector;
@@ -114,6 +116,14 @@ int cells_settle(struct replica *replica, struct record *record, struct unit_vie
 int cells_log(struct replica *replica, struct record *record);
 struct record *cells_record(struct replica *replica, const struct address *address,
                             enum cell_type type); // found or made
+
+// sketches.c
+// A block of the key changed: its estimate is told at the end of the commit. 0 or -ENOMEM.
+int sketches_touch(struct replica *replica, struct record *key);
+void sketches_settle(struct replica *replica); // tells them
+// What the key shows as a sketch; `unit`: its own cells.
+int64_t sketches_shown(const struct record *key, const struct unit *unit);
+uint64_t sketches_digest(struct replica *replica, const struct record *record, uint64_t seed);
 
 // join.c
 void join_stage(struct replica *replica, uint32_t link, struct span body);

@@ -23,6 +23,7 @@ static void close_all(struct replica *replica)
     heap_free(replica->heap, replica->notes, REPLICA_NOTES * sizeof *replica->notes);
     record_map_deinit(&replica->timers_by_record);
     record_map_deinit(&replica->notes_by_record);
+    record_map_deinit(&replica->sketches);
     heap_free(replica->heap, replica->marks, REPLICA_MARKS * sizeof *replica->marks);
     if (replica->keyspace)
         keyspace_free(replica->keyspace);
@@ -40,6 +41,7 @@ static void set_sizes(struct replica *replica, const struct replica_options *opt
         options->snapshot_after_bytes ? options->snapshot_after_bytes : (uint64_t)64 << 20;
     replica->round_bytes = options->round_bytes ? options->round_bytes : LIMIT_ROUND_BYTES;
     replica->scan_step = options->scan_step ? options->scan_step : 64;
+    replica->sketch_bytes = options->sketch_bytes ? options->sketch_bytes : LIMIT_SKETCH_BYTES;
 }
 
 static struct replica *alloc(struct heap *heap, const struct replica_options *options)
@@ -55,6 +57,7 @@ static struct replica *alloc(struct heap *heap, const struct replica_options *op
     unit_init(&replica->reading, heap);
     record_map_init(&replica->timers_by_record, heap);
     record_map_init(&replica->notes_by_record, heap);
+    record_map_init(&replica->sketches, heap);
     buf_init(&replica->frame, heap);
     buf_init(&replica->units, heap);
     buf_init(&replica->snapshot_frame, heap);
@@ -116,6 +119,7 @@ int replica_open(struct replica **out_replica, struct heap *heap,
         .segment_bytes = options->segment_bytes, .on_frame = frame_recover, .ctx = replica};
     replica->is_recovering = replica->is_unheard = true;
     outcome = journal_open(&replica->journal, options->disk, heap, &journal);
+    sketches_settle(replica);
     replica->is_recovering = replica->is_unheard = false;
     if (!outcome)
         outcome = settle_identity(replica, options);
@@ -372,8 +376,10 @@ int replica_commit_apply(struct replica *replica, const struct commit_input *inp
         fault = lease_expire(replica);
     if (!fault)
         fault = lease_rehide(replica);
-    if (!fault)
+    if (!fault) {
+        sketches_settle(replica);
         collect_step(replica);
+    }
     return fault;
 }
 

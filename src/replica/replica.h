@@ -43,6 +43,7 @@ struct replica_options {
     uint64_t segment_bytes;        // 0: the journal's default
     uint64_t snapshot_after_bytes; // and twice the last snapshot; 0: 64 MiB
     size_t round_bytes;            // of a round to a peer, about; 0: LIMIT_ROUND_BYTES
+    size_t sketch_bytes;           // of a sketch in one piece; 0: LIMIT_SKETCH_BYTES
     unsigned scan_step;            // records that a walk, sweep or snapshot takes at a time; 0: 64
 };
 

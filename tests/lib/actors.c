@@ -33,14 +33,17 @@ static enum unit_kind kind_of(unsigned unit)
 {
     if (unit < ACTORS_COUNTERS)
         return UNIT_KEY;
-    return unit < ACTORS_COUNTERS + ACTORS_MEMBERS ? UNIT_MEMBER : UNIT_LEASE;
+    if (unit < ACTORS_COUNTERS + ACTORS_MEMBERS)
+        return UNIT_MEMBER;
+    return unit < ACTORS_UNITS - ACTORS_BLOCKS ? UNIT_LEASE : UNIT_BLOCK;
 }
 
 struct address actors_address(unsigned unit)
 {
-    static const char *const names[ACTORS_UNITS] = {"likes", "views", "stock", "ada",
-                                                    "bob",   "web1",  "web2"};
-    static const char *const keys[] = {[UNIT_MEMBER] = "fans", [UNIT_LEASE] = "here"};
+    static const char *const names[ACTORS_UNITS] = {"likes", "views", "stock", "ada", "bob",
+                                                    "web1",  "web2",  "1",     "2"};
+    static const char *const keys[] = {
+        [UNIT_MEMBER] = "fans", [UNIT_LEASE] = "here", [UNIT_BLOCK] = "met"};
     enum unit_kind kind = kind_of(unit);
     if (kind == UNIT_KEY)
         return (struct address){.kind = kind, .key = span_text(names[unit])};
@@ -148,8 +151,30 @@ static int64_t must_lease(const struct actors *actors, const struct actor *actor
     return shown ? shown->count : 0;
 }
 
+// What a cell's content is must follow from its newest write, and goes with its life.
+static void write_content(uint64_t sequence, uint8_t *out_bytes)
+{
+    bytes_write_u64(out_bytes, prng_mix(sequence));
+}
+
+static void check_content(struct actors *actors, unsigned number, unsigned unit)
+{
+    const struct unit *cells = &actors->actor[number].units[unit];
+    for (uint16_t i = 0; i < cells->count; i++) {
+        const struct cell *cell = &cells->cells[i];
+        uint8_t must[8];
+        write_content(cell->write, must);
+        struct span expected = span_of(must, cell_has_life(cell) ? sizeof must : 0);
+        if (!span_is_equal(cell_content(cell), expected))
+            accuse(actors, "actor %u unit %u: a content that is not that of %" PRIu64, number, unit,
+                   cell->write);
+    }
+}
+
 static void check_unit(struct actors *actors, unsigned number, unsigned unit)
 {
+    if (kind_of(unit) == UNIT_BLOCK)
+        check_content(actors, number, unit);
     const struct actor *actor = &actors->actor[number];
     if (kind_of(unit) == UNIT_LEASE) {
         bool must_live;
@@ -212,22 +237,32 @@ static void add(struct actors *actors, unsigned number, unsigned unit)
 {
     struct actor *actor = &actors->actor[number];
     struct unit_view view = unit_view(&actor->units[unit], &actor->origins);
-    bool is_member = kind_of(unit) == UNIT_MEMBER;
+    bool is_member = kind_of(unit) == UNIT_MEMBER, is_block = kind_of(unit) == UNIT_BLOCK;
     if (is_member && view.is_live)
         return; // a second adder's cell is not kept
     enum cell_type type = chance(actors, 30) ? CELL_GCOUNTER : CELL_COUNTER;
     if (view.is_live)
         type = view.type;
     struct cell *cell = unit_obtain(&actor->units[unit], actor->origin[number]);
+    if (is_block)
+        type = CELL_HLL;
     if (!cell_is_live(cell))
         cell->type = is_member ? CELL_GSET : (uint8_t)type;
     struct operation operation = {.kind = OPERATION_ADD,
                                   .unit = unit,
                                   .actor = number,
                                   .sequence = next(actor, number),
-                                  .amount = is_member ? 1 : amount_of(actors),
+                                  .amount = is_block    ? 0
+                                            : is_member ? 1
+                                                        : amount_of(actors),
                                   .type = (enum cell_type)cell->type};
-    cell_add(cell, operation.amount, operation.sequence);
+    uint8_t content[8];
+    write_content(operation.sequence, content);
+    if (!is_block)
+        cell_add(cell, operation.amount, operation.sequence);
+    else if (unit_write_content(&actor->units[unit], cell, operation.sequence,
+                                span_of(content, sizeof content)))
+        accuse(actors, "actor %u unit %u: a write failed", number, unit);
     log_operation(actors, actor, operation);
 }
 

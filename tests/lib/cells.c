@@ -36,8 +36,9 @@ static bool is_cell_equal(const struct cell *a, const struct cell *b)
 {
     return a->sequence == b->sequence && a->birth == b->birth && a->write == b->write &&
            a->total == b->total && a->cut_write == b->cut_write && a->cut_total == b->cut_total &&
-           a->type == b->type && is_base_equal(&a->base, &b->base) &&
-           lease_compare(&a->lease, &b->lease) == 0 && is_record_equal(a, b);
+           a->type == b->type && span_is_equal(cell_content(a), cell_content(b)) &&
+           is_base_equal(&a->base, &b->base) && lease_compare(&a->lease, &b->lease) == 0 &&
+           is_record_equal(a, b);
 }
 
 bool cells_is_equal(const struct unit *a, const struct unit *b)

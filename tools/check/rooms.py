@@ -38,6 +38,8 @@ PURE_CALLS = set("memchr memcmp memcpy memmem memmove memrchr memset strchr strc
 EXTRA_CALLS = {
     # liburcu's thread may hold a batch longer than the keyspace, and its heap, exist.
     "keyspace/grace.c": {"malloc", "free"},
+    # Ertl's estimator.
+    "crdt/sketch.c": {"sqrt", "llround"},
 }
 
 # Libraries, and who alone may use them: headers and symbols by prefix.

@@ -15,6 +15,12 @@ export function requestedPaths() {
   return text.split("\n").filter((line) => line !== "");
 }
 
+// The client's address of each line, in order.
+export function clientAddresses() {
+  const text = execFileSync("awk", ["{print $1}", log], { encoding: "utf8", maxBuffer: 1 << 26 });
+  return text.split("\n").filter((line) => line !== "");
+}
+
 // path -> how often, as a Map.
 export function truth() {
   const script = `awk '{print $7}' "$1" | LC_ALL=C sort | LC_ALL=C uniq -c`;

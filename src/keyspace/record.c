@@ -7,13 +7,13 @@
 #include "base/hash.h"
 #include "keyspace/private.h"
 
-static size_t head_size(enum unit_kind kind)
+static inline size_t head_size(enum unit_kind kind)
 {
     return kind == UNIT_KEY ? offsetof(struct record, bytes)
                             : sizeof(struct record) + sizeof(struct child_links);
 }
 
-static size_t size_of(enum unit_kind kind, size_t len)
+static inline size_t size_of(enum unit_kind kind, size_t len)
 {
     return (head_size(kind) + len + RECORD_ROOM_MIN + SLAB_STEP - 1) & ~(size_t)(SLAB_STEP - 1);
 }
@@ -116,15 +116,15 @@ struct address record_address(const struct record *record)
 
 // ---- the replica thread: cells
 
-static struct span room_of(const struct record *record)
+static inline struct span room_of(const struct record *record)
 {
     size_t used = head_size(record_kind(record)) + record_len(record);
-    return span_of((const uint8_t *)record + used,
-                   size_of(record_kind(record), record_len(record)) - used);
+    size_t size = (used + RECORD_ROOM_MIN + SLAB_STEP - 1) & ~(size_t)(SLAB_STEP - 1);
+    return span_of((const uint8_t *)record + used, size - used);
 }
 
 // Relaxed: these bits are this thread's alone; the workers' bits are kept.
-static bool has(const struct record *record, uint32_t bits)
+static inline bool has(const struct record *record, uint32_t bits)
 {
     return (atomic_load_explicit(&record->state, memory_order_relaxed) & bits) != 0;
 }
@@ -174,13 +174,16 @@ static struct family *family_of(const struct record *record)
                : NULL;
 }
 
-static struct span packed_of(const struct record *record)
+static struct span packed_in_wide(const struct record *record)
 {
-    if (!has(record, STATE_WIDE))
-        return room_of(record);
     const struct wide *wide = room_pointer(record);
     size_t at = cells_at(has(record, STATE_PARENT));
     return span_of((const uint8_t *)wide + at, wide->bytes - at);
+}
+
+static inline struct span packed_of(const struct record *record)
+{
+    return has(record, STATE_WIDE) ? packed_in_wide(record) : room_of(record);
 }
 
 static void drop_wide(struct keyspace *keyspace, struct record *record)
@@ -237,12 +240,16 @@ static int put_wide(struct keyspace *keyspace, struct record *record, struct spa
 // not much too large.
 static int put_packed(struct keyspace *keyspace, struct record *record, struct span packed)
 {
+    struct span room = room_of(record);
+    if (!has(record, STATE_WIDE) && packed.len <= room.len) {
+        fill(room, packed);
+        return 0;
+    }
     bool is_wide = has(record, STATE_WIDE), is_parent = record_first_child(record) != NULL;
     struct span space = packed_of(record);
-    if (!is_parent && packed.len <= room_of(record).len) {
-        if (is_wide)
-            record_drop_cells(keyspace, record);
-        fill(room_of(record), packed);
+    if (!is_parent && packed.len <= room.len) {
+        record_drop_cells(keyspace, record);
+        fill(room, packed);
         return 0;
     }
     if (!is_wide || packed.len > space.len || packed.len + 64 < space.len / 2)

@@ -18,6 +18,10 @@
 #define LIMIT_PEERS         4
 #define LIMIT_CONTENT_BYTES 256
 #define LIMIT_SKETCH_BYTES  24
+#define LIMIT_EARLY_BYTES   4096
+#define LIMIT_USERS         8
+#define LIMIT_USER_RULES    8
+#define LIMIT_SELECTORS     8
 #else
 #define LIMIT_KEY_BYTES     65535    // a key, and a member or owner within one
 #define LIMIT_PATTERN_BYTES 1024     // a glob: matching costs its length times the text's
@@ -29,9 +33,15 @@
 #define LIMIT_REQUEST_ARGS  1048576  // arguments of one RESP command
 #define LIMIT_OUTPUT_BYTES  33554432 // unsent reply bytes of one client, then it is closed
 #define LIMIT_CLIENTS       10000
-#define LIMIT_PEERS         8    // other members of a cluster
-#define LIMIT_CONTENT_BYTES 4096 // bytes that a cell holds beside its numbers
-#define LIMIT_SKETCH_BYTES  512  // a HyperLogLog's registers in one piece; beyond it, in blocks
+#define LIMIT_PEERS         8     // other members of a cluster
+#define LIMIT_CONTENT_BYTES 4096  // bytes that a cell holds beside its numbers
+#define LIMIT_SKETCH_BYTES  512   // a HyperLogLog's registers in one piece; beyond it, in blocks
+#define LIMIT_PEERS         8     // other members of a cluster
+#define LIMIT_EARLY_BYTES   65536 // one RESP command before AUTH
+#define LIMIT_USERS         10000 // of ACL
+#define LIMIT_USER_RULES    1024  // key patterns of a user; so channels, commands, passwords
+#define LIMIT_SELECTORS     64    // of a user
 #endif
 
-#define LIMIT_TOTAL ((int64_t)1 << 59) // an origin's total stays within plus or minus
+#define LIMIT_USER_NAME 255
+#define LIMIT_TOTAL     ((int64_t)1 << 59) // an origin's total stays within plus or minus

@@ -21,6 +21,8 @@ static const struct option rows[] = {
      .type = OPTION_ENDPOINT,
      .initial = "127.0.0.1:7000",
      .help = "the database, RESP"},
+    OPTION_ROW_DB_USER,
+    OPTION_ROW_DB_PASSWORD,
     {.name = "prefix", .type = OPTION_TEXT, .help = "put in front of every key"},
     {.name = "by",
      .type = OPTION_INTEGER,
@@ -286,7 +288,8 @@ static void deinit(struct count *count)
 {
     count_input_stop(count);
     count_hang_up(count);
-    signals_stop(&count->signals);
+    if (count->signals.loop)
+        signals_stop(&count->signals);
     for (unsigned i = 0; i < COUNT_WINDOWS; i++)
         buf_deinit(&count->windows[i].pairs);
     lines_deinit(&count->lines);
@@ -350,7 +353,7 @@ static int run(const struct options *options)
         return 1;
     }
     init(count, options);
-    int status = count_run(count);
+    int status = login_load(&count->login, options, (struct span){0}) ? 1 : count_run(count);
     deinit(count);
     free(count);
     return status;

@@ -10,6 +10,7 @@
 #include "cli/count_state.h"
 #include "cli/distinct.h"
 #include "cli/lines.h"
+#include "cli/login.h"
 #include "cli/options.h"
 #include "os/signals.h"
 #include "os/stream.h"
@@ -32,6 +33,7 @@ struct window {
 struct count {
     const struct options *options;
     struct endpoint db;
+    struct login login;
     struct span prefix;
     char amount[24]; // --by, as a bulk string's text
     struct heap *heap;
@@ -57,7 +59,7 @@ struct count {
     struct stream stream;
     bool is_open; // the stream is not closed yet
     bool is_connected, was_connected;
-    enum { ASKING_NOTHING, ASKING_INFO, ASKING_MARK } asking;
+    enum { ASKING_NOTHING, ASKING_TO_ENTER, ASKING_INFO, ASKING_MARK } asking;
     bool is_started; // the mark is known
     bool is_forget_sent;
     struct answer_parser parser;

@@ -206,6 +206,8 @@ static void take_answer(struct count *count, const struct answer_token *answer)
     if (answer->kind == ANSWER_ERROR)
         count_fail(count, "the database says: %.*s", (int)answer->text.len,
                    (const char *)answer->text.ptr);
+    else if (count->asking == ASKING_TO_ENTER)
+        count->asking = ASKING_INFO;
     else if (count->asking == ASKING_INFO)
         take_info(count, answer);
     else if (count->asking == ASKING_MARK)
@@ -247,9 +249,12 @@ static void on_connected(struct stream *stream)
     count->lost_ms = 0;
     count->sent = 0;
     count->is_forget_sent = false;
-    count->asking = ASKING_INFO;
+    count->asking = count->login.user.len ? ASKING_TO_ENTER : ASKING_INFO;
     memset(&count->parser, 0, sizeof count->parser);
     struct buf *out = stream_out(stream);
+    struct span auth[] = {span_text("AUTH"), count->login.user, count->login.password};
+    if (count->asking == ASKING_TO_ENTER)
+        resp_put_command(out, auth, 3);
     put_command(out, "INFO", "quipu");
     put_command(out, "GET", count->mark);
     stream_written(stream);

@@ -54,6 +54,14 @@ static const struct option rows[] = {
      .value = "FILE",
      .help = "Lua run on each applied change, in place of the built-in one"},
     OPTION_ROW_SECRET,
+    {.name = "requirepass",
+     .type = OPTION_TEXT,
+     .value = "PASSWORD",
+     .help = "clients say AUTH first; better in --config or QUIPU_REQUIREPASS"},
+    {.name = "aclfile",
+     .type = OPTION_PATH,
+     .value = "FILE",
+     .help = "users, a line each, for ACL LOAD and ACL SAVE"},
     {.name = "start-wait",
      .type = OPTION_DURATION,
      .initial = OPTION_INITIAL(DB_START_WAIT_MS),
@@ -94,6 +102,8 @@ static struct db_options db_options_of(const struct options *options)
         .durability = options_number(options, "durability") ? DB_STRICT : DB_RELAXED,
         .commit_interval_ms = (uint32_t)options_number(options, "commit-interval"),
         .threads = (unsigned)options_number(options, "threads"),
+        .password = options_text(options, "requirepass"),
+        .acl_path = options_text(options, "aclfile"),
         .hook_path = options_text(options, "hook"),
         .start_wait_ms = (uint64_t)options_number(options, "start-wait"),
         .silence_ms = (uint64_t)options_number(options, "silence"),
@@ -123,6 +133,8 @@ static int run(const struct options *options)
         return refuse(db.replica ? "--data DIR is missing" : "--replica NAME is missing");
     if (db.peers_count > LIMIT_PEERS)
         return refuse("--peer: at most " OPTION_INITIAL(LIMIT_PEERS) " of them");
+    if (db.password && db.acl_path)
+        return refuse("--requirepass and --aclfile: the file says the password of \"default\"");
     struct secret secret;
     if (secret_load(&secret, options))
         return 1;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // quipu service: options into service_run.
+#include "cli/login.h"
 #include "cli/main.h"
 #include "cli/secret.h"
 #include "service/service.h"
@@ -19,6 +20,8 @@ static const struct option rows[] = {
      .initial = "127.0.0.1:7003",
      .is_listening = true,
      .help = "UDP, from real-time nodes"},
+    OPTION_ROW_DB_USER,
+    OPTION_ROW_DB_PASSWORD,
     OPTION_ROW_SECRET,
     OPTION_ROW_CONFIG,
     {0},
@@ -34,13 +37,17 @@ static const struct command command = {
 static int run(const struct options *options)
 {
     struct secret secret;
-    if (secret_load(&secret, options))
+    struct login login;
+    if (secret_load(&secret, options) || login_load(&login, options, secret_span(&secret)))
         return 1;
     struct service_options service = {
         .db = options_endpoint(options, "db"),
         .listen = options_endpoint(options, "listen"),
         .heartbeat_listen = options_endpoint(options, "heartbeat-listen"),
         .secret = secret_span(&secret),
+        .db_user = login.user,
+        .db_password = login.password,
+        .is_db_user_optional = login.is_from_secret,
     };
     return service_run(&service) ? 1 : 0;
 }

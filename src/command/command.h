@@ -29,6 +29,7 @@ enum command_flag {
     COMMAND_STALE = 1u << 10,     // a connection's own business, in no need of data
     COMMAND_LONG = 1u << 12,      // its answer may be as long as the data: the client's next waits
     COMMAND_FACTS = 1u << 11,     // reads server->counts and state: they are to be fresh
+    COMMAND_NO_AUTH = 1u << 20,   // also before AUTH, and whatever the user may do
 };
 
 struct call { // one command under way
@@ -63,7 +64,7 @@ struct command {
     const char *name;
     int8_t arity; // arguments with the name; negative: at least that many
     int8_t key_first, key_last, key_step;
-    uint16_t flags;
+    uint32_t flags;
     const char *group;
     const char *summary;
     int (*run)(struct call *call);
@@ -111,8 +112,8 @@ const struct command *command_at(unsigned i); // in order of name
 const struct command *command_named(struct span name);
 
 bool command_takes(const struct command *command, uint32_t argc); // the right number of arguments
-// Whether it may not run at all: unknown, the wrong number of arguments, not allowed in the
-// session's state (session NULL: not asked). True: the error is written.
+// Whether it may not run at all: unknown, the wrong number of arguments, not allowed to the user or
+// in the session's state (session NULL: not asked). True: the error is written.
 bool command_refuse(struct call *call);
 
 static inline bool command_is_posted(const struct command *command)

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// CONFIG GET, SET, RESETSTAT, REWRITE. A parameter is a row: its name as Redis or we have it, and
-// how it is read. Only commit-interval can be changed while running; everything else is an option
-// of the start, and is said to be.
+// CONFIG GET, RESETSTAT, REWRITE. A parameter is a row: its name as Redis or we have it, and how it
+// is read. What can be changed while running is in settings.c; everything else is an option of the
+// start, and is said to be.
 #include <stdio.h>
 #include "base/decimal.h"
 #include "base/glob.h"
+#include "command/acl.h"
 #include "command/handlers.h"
-
-#define COMMIT_INTERVAL_MAX 10000
 
 static void put_number(struct buf *out, uint64_t value)
 {
@@ -95,6 +94,26 @@ static void get_output_max(const struct call *call, struct buf *out)
     buf_put_text(out, text);
 }
 
+static void get_password(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->server->password);
+}
+
+static void get_acl_path(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->server->acl_path ? call->server->acl_path : "");
+}
+
+static void get_acl_channels(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->server->acl->is_channels_open ? "allchannels" : "resetchannels");
+}
+
+static void get_acl_log_max(const struct call *call, struct buf *out)
+{
+    put_number(out, acl_log_max(call->server->acl->log));
+}
+
 static const struct parameter {
     const char *name;
     const char *fixed; // the answer, when `get` is NULL
@@ -125,7 +144,10 @@ static const struct parameter {
     {"tcp-keepalive", "0", NULL},
     {"replica-read-only", "no", NULL},
     {"slave-read-only", "no", NULL},
-    {"requirepass", "", NULL},
+    {"requirepass", NULL, get_password},
+    {"aclfile", NULL, get_acl_path},
+    {"acl-pubsub-default", NULL, get_acl_channels},
+    {"acllog-max-len", NULL, get_acl_log_max},
     {"cluster-enabled", "no", NULL},
 };
 #define PARAMETERS (sizeof parameters / sizeof *parameters)
@@ -173,41 +195,14 @@ int config_get(struct call *call)
     return 0;
 }
 
-static void refuse_set(struct call *call, struct span name)
+// Whether CONFIG GET knows it: an option of the start then.
+bool config_is_known(struct span name)
 {
     for (size_t i = 0; i < PARAMETERS; i++) {
-        if (span_is_word(name, parameters[i].name)) {
-            reply_error_text(call->reply, "ERR CONFIG SET failed - can't set immutable config: "
-                                          "it is an option of the start");
-            return;
-        }
+        if (span_is_word(name, parameters[i].name))
+            return true;
     }
-    reply_error_with(call->reply, REPLY_ERROR_CONFIG, name);
-}
-
-// All of it, or nothing.
-int config_set(struct call *call)
-{
-    uint32_t interval_ms = call->server->commit_interval_ms;
-    if (call->argc % 2)
-        return reply_arity(call, "config|set");
-    for (uint32_t i = 2; i < call->argc; i += 2) {
-        int64_t value;
-        if (!span_is_word(call->argv[i], "commit-interval")) {
-            refuse_set(call, call->argv[i]);
-            return 0;
-        }
-        if (!decimal_parse(call->argv[i + 1], &value) || value < 1 || value > COMMIT_INTERVAL_MAX) {
-            reply_error_text(call->reply, "ERR CONFIG SET failed (possibly related to argument "
-                                          "'commit-interval') - argument must be between 1 and "
-                                          "10000 milliseconds");
-            return 0;
-        }
-        interval_ms = (uint32_t)value;
-    }
-    call->server->commit_interval_ms = interval_ms;
-    reply_ok(call->reply);
-    return 0;
+    return false;
 }
 
 int config_resetstat(struct call *call)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A connection's own business: greeting, protocol version, end.
 #include "base/decimal.h"
+#include "command/acl.h"
 #include "command/handlers.h"
 
 int run_ping(struct call *call)
@@ -23,25 +24,6 @@ int run_ping(struct call *call)
 int run_echo(struct call *call)
 {
     reply_bulk(call->reply, call->argv[1]);
-    return 0;
-}
-
-// There is one user, "default", who needs no password, as in a Redis without one.
-static bool is_default_user(struct span user)
-{
-    return span_is_equal(user, span_text("default"));
-}
-
-int run_auth(struct call *call)
-{
-    if (call->argc > 3)
-        reply_error(call->reply, REPLY_ERROR_SYNTAX);
-    else if (call->argc == 2)
-        reply_error(call->reply, REPLY_ERROR_NO_PASSWORD);
-    else if (!is_default_user(call->argv[1]))
-        reply_error(call->reply, REPLY_ERROR_WRONG_PASSWORD);
-    else
-        reply_ok(call->reply);
     return 0;
 }
 
@@ -70,6 +52,7 @@ static void greet(struct call *call)
 struct hello {
     int64_t protocol;
     const struct span *name; // SETNAME's, or NULL
+    const struct span *user; // AUTH's, and behind it the password; or NULL
 };
 
 static bool parse_hello(struct call *call, struct hello *hello)
@@ -86,16 +69,13 @@ static bool parse_hello(struct call *call, struct hello *hello)
     }
     for (uint32_t i = 2; i < call->argc;) {
         if (span_is_word(call->argv[i], "AUTH") && i + 2 < call->argc) {
-            if (!is_default_user(call->argv[i + 1])) {
-                reply_error(call->reply, REPLY_ERROR_WRONG_PASSWORD);
-                return false;
-            }
+            hello->user = &call->argv[i + 1];
             i += 3;
         } else if (span_is_word(call->argv[i], "SETNAME") && i + 1 < call->argc) {
             hello->name = &call->argv[i + 1];
             i += 2;
         } else {
-            reply_error_with(call->reply, REPLY_ERROR_SYNTAX, (struct span){0});
+            reply_error_with(call->reply, REPLY_ERROR_HELLO, call->argv[i]);
             return false;
         }
     }
@@ -107,6 +87,12 @@ int run_hello(struct call *call)
     struct hello hello = {.protocol = call->session->protocol};
     if (!parse_hello(call, &hello))
         return 0;
+    if (hello.user && !auth_enter(call, hello.user[0], hello.user[1]))
+        return 0;
+    if (!call->session->is_authenticated) {
+        reply_error(call->reply, REPLY_ERROR_HELLO_FIRST);
+        return 0;
+    }
     if (hello.name && !session_set_name(call->session, *hello.name)) {
         reply_error(call->reply, REPLY_ERROR_CLIENT_NAME);
         return 0;
@@ -133,6 +119,7 @@ int run_reset(struct call *call)
 {
     pubsub_leave_all(call);
     session_reset(call->session);
+    acl_enter_default(call->session, call->host->acl);
     call->reply->protocol = call->session->protocol;
     reply_simple(call->reply, "RESET");
     return 0;

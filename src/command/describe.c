@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // COMMAND: the table, told in the forms of Redis 7. Flags, categories, key specifications and
 // subcommands all come from the rows; nothing is written down twice.
+#include <stdio.h>
 #include "base/glob.h"
+#include "command/acl.h"
 #include "command/handlers.h"
 
 #define NAME_MAX (2 * COMMAND_NAME_MAX + 8)
@@ -28,7 +30,7 @@ static void put_name(struct reply *reply, const char *name, const char *sub)
 }
 
 static const struct flag_name {
-    uint16_t flag;
+    uint32_t flag;
     const char *name;
 } flag_names[] = {
     {COMMAND_WRITE, "write"}, {COMMAND_READ, "readonly"}, {COMMAND_FAST, "fast"},
@@ -36,7 +38,7 @@ static const struct flag_name {
 };
 #define FLAG_NAMES (sizeof flag_names / sizeof *flag_names)
 
-static void put_flags(struct reply *reply, uint16_t flags)
+static void put_flags(struct reply *reply, uint32_t flags)
 {
     size_t count = 0;
     for (size_t i = 0; i < FLAG_NAMES; i++)
@@ -48,42 +50,31 @@ static void put_flags(struct reply *reply, uint16_t flags)
     }
 }
 
-// A category holds what has the flag, or what is of the group.
-static const struct category {
-    const char *name;
-    uint16_t flag, without;
-    const char *group;
-} categories[] = {
-    {"@write", COMMAND_WRITE, 0, NULL},     {"@read", COMMAND_READ, 0, NULL},
-    {"@admin", COMMAND_ADMIN, 0, NULL},     {"@dangerous", COMMAND_ADMIN, 0, NULL},
-    {"@pubsub", COMMAND_PUBSUB, 0, NULL},   {"@fast", COMMAND_FAST, 0, NULL},
-    {"@slow", 0, COMMAND_FAST, NULL},       {"@keyspace", 0, 0, "generic"},
-    {"@string", 0, 0, "counter"},           {"@set", 0, 0, "set"},
-    {"@connection", 0, 0, "connection"},    {"@scripting", 0, 0, "scripting"},
-    {"@transaction", 0, 0, "transactions"}, {"@hyperloglog", 0, 0, "hyperloglog"},
-};
-#define CATEGORIES (sizeof categories / sizeof *categories)
-
-static bool is_in(const struct category *category, const char *group, uint16_t flags)
+static void put_categories(struct reply *reply, uint32_t categories)
 {
-    if (category->group)
-        return strcmp(category->group, group) == 0;
-    return category->flag ? (flags & category->flag) != 0 : !(flags & category->without);
-}
-
-static void put_categories(struct reply *reply, const char *group, uint16_t flags)
-{
+    char name[ACCESS_NAME];
     size_t count = 0;
-    for (size_t i = 0; i < CATEGORIES; i++)
-        count += is_in(&categories[i], group, flags);
+    for (unsigned i = 0; i < CATEGORIES; i++)
+        count += (categories & 1u << i) != 0;
     reply_set(reply, count);
-    for (size_t i = 0; i < CATEGORIES; i++) {
-        if (is_in(&categories[i], group, flags))
-            reply_simple(reply, categories[i].name);
+    for (unsigned i = 0; i < CATEGORIES; i++) {
+        if (!(categories & 1u << i))
+            continue;
+        snprintf(name, sizeof name, "@%s", access_category_name((enum access_category)i));
+        reply_simple(reply, name);
     }
 }
 
-static const char *access_of(uint16_t flags)
+// The row of the catalog: the subcommand's, or the command's.
+static const struct access_entry *entry_of(const struct call *call, const struct command *command,
+                                           const struct subcommand *sub)
+{
+    struct span argv[] = {span_text(command->name), span_text(sub ? sub->name : "")};
+    const struct access_catalog *catalog = call->host->acl->catalog;
+    return &catalog->entry[access_id_of(catalog, command, argv, sub ? 2 : 1)];
+}
+
+static const char *access_of(uint32_t flags)
 {
     return flags & COMMAND_WRITE ? "RW" : "RO";
 }
@@ -140,7 +131,7 @@ static size_t subcommands_of(const struct command *command)
 static void put_head(struct call *call, const struct command *command, const struct subcommand *sub)
 {
     struct reply *reply = call->reply;
-    uint16_t flags = sub ? sub->flags : command->flags;
+    uint32_t flags = sub ? sub->flags : command->flags;
     reply_array(reply, 10);
     put_name(reply, command->name, sub ? sub->name : NULL);
     reply_integer(reply, sub ? sub->arity : command->arity);
@@ -148,7 +139,7 @@ static void put_head(struct call *call, const struct command *command, const str
     reply_integer(reply, command->key_first);
     reply_integer(reply, command->key_last);
     reply_integer(reply, command->key_step);
-    put_categories(reply, command->group, flags);
+    put_categories(reply, entry_of(call, command, sub)->categories);
     reply_array(reply, 0); // tips
     reply_array(reply, command->key_first > 0);
     if (command->key_first > 0)
@@ -261,14 +252,10 @@ static bool parse_filter(struct call *call, struct filter *filter)
     return filter->kind != FILTER_NONE;
 }
 
-static bool is_category_match(const struct command *command, uint16_t flags, struct span name)
+static bool is_category_match(const struct access_entry *entry, struct span name)
 {
-    for (size_t i = 0; i < CATEGORIES; i++) {
-        if (span_is_word(name, categories[i].name + 1) &&
-            is_in(&categories[i], command->group, flags))
-            return true;
-    }
-    return false;
+    enum access_category category;
+    return access_category_find(name, &category) && entry->categories & 1u << category;
 }
 
 // In any case, as Redis does here.
@@ -282,14 +269,14 @@ static bool is_pattern_match(const char *name, const char *sub, struct span patt
     return glob_is_match(span_of(lower, pattern.len), write_name(text, name, sub));
 }
 
-static bool is_listed(const struct filter *filter, const struct command *command,
-                      const struct subcommand *sub)
+static bool is_listed(const struct call *call, const struct filter *filter,
+                      const struct command *command, const struct subcommand *sub)
 {
     switch (filter->kind) {
     case FILTER_PATTERN:
         return is_pattern_match(command->name, sub ? sub->name : NULL, filter->value);
     case FILTER_CATEGORY:
-        return is_category_match(command, sub ? sub->flags : command->flags, filter->value);
+        return is_category_match(entry_of(call, command, sub), filter->value);
     case FILTER_MODULE:
         return false;
     case FILTER_NONE:
@@ -306,13 +293,13 @@ int command_tell_list(struct call *call)
     size_t mark = reply_open_array(call->reply), count = 0;
     for (unsigned i = 0; i < command_count(); i++) {
         const struct command *command = command_at(i);
-        if (is_listed(&filter, command, NULL)) {
+        if (is_listed(call, &filter, command, NULL)) {
             put_name(call->reply, command->name, NULL);
             count++;
         }
         for (unsigned at = 0; at < subcommand_count(); at++) {
             const struct subcommand *sub = subcommand_at(at);
-            if (!is_sub_of(sub, command) || !is_listed(&filter, command, sub))
+            if (!is_sub_of(sub, command) || !is_listed(call, &filter, command, sub))
                 continue;
             put_name(call->reply, command->name, sub->name);
             count++;
@@ -324,69 +311,67 @@ int command_tell_list(struct call *call)
 
 // ---- GETKEYS and GETKEYSANDFLAGS
 
-struct keys {
-    const struct command *command;
-    uint32_t first, end, step; // in call->argv
+struct key_list {
+    struct call *call;
+    bool is_with_flags;
+    size_t count;
 };
 
-// False: the error is written.
-static bool find_keys(struct call *call, struct keys *keys)
+static bool put_key(void *ctx, uint32_t at, unsigned access)
 {
-    const struct command *command = keys->command = command_named(call->argv[2]);
+    struct key_list *list = ctx;
+    struct reply *reply = list->call->reply;
+    list->count++;
+    if (list->is_with_flags)
+        reply_array(reply, 2);
+    reply_bulk(reply, list->call->argv[2 + at]);
+    if (!list->is_with_flags)
+        return true;
+    reply_set(reply, 1u + ((access & ACCESS_READ) != 0) + ((access & ACCESS_WRITE) != 0));
+    reply_simple(reply, access & ACCESS_WRITE ? "RW" : "RO");
+    if (access & ACCESS_READ)
+        reply_simple(reply, "access");
+    if (access & ACCESS_WRITE)
+        reply_simple(reply, "update");
+    return true;
+}
+
+static int tell_keys(struct call *call, bool is_with_flags)
+{
+    const struct access_catalog *catalog = call->host->acl->catalog;
+    const struct command *command = command_named(call->argv[2]);
+    const struct span *argv = call->argv + 2;
     uint32_t argc = call->argc - 2;
+    struct key_list list = {.call = call, .is_with_flags = is_with_flags};
     if (!command) {
         reply_error_text(call->reply, "ERR Invalid command specified");
-        return false;
+        return 0;
     }
-    if (command->key_first == 0) {
+    const struct access_entry *entry = &catalog->entry[access_id_of(catalog, command, argv, argc)];
+    if (!access_has_keys(entry)) {
         reply_error_text(call->reply, "ERR The command has no key arguments");
-        return false;
+        return 0;
     }
     if (!command_takes(command, argc)) {
         reply_error_text(call->reply, "ERR Invalid number of arguments specified for command");
-        return false;
+        return 0;
     }
-    keys->first = 2 + (uint32_t)command->key_first;
-    keys->end = command->key_last < 0 ? call->argc + 1 - (uint32_t)-command->key_last
-                                      : 3 + (uint32_t)command->key_last;
-    keys->step = (uint32_t)command->key_step;
-    if (keys->end > call->argc)
-        keys->end = call->argc;
-    if (keys->first < keys->end)
-        return true;
+    size_t begun = call->reply->out->len, mark = reply_open_array(call->reply);
+    access_keys(entry, argv, argc, put_key, &list);
+    reply_close_array(call->reply, mark, list.count);
+    if (list.count)
+        return 0;
+    call->reply->out->len = begun;
     reply_error_text(call->reply, "ERR Invalid arguments specified for command");
-    return false;
-}
-
-static size_t count_keys(const struct keys *keys)
-{
-    return (keys->end - keys->first + keys->step - 1) / keys->step;
+    return 0;
 }
 
 int command_tell_keys(struct call *call)
 {
-    struct keys keys;
-    if (!find_keys(call, &keys))
-        return 0;
-    reply_array(call->reply, count_keys(&keys));
-    for (uint32_t i = keys.first; i < keys.end; i += keys.step)
-        reply_bulk(call->reply, call->argv[i]);
-    return 0;
+    return tell_keys(call, false);
 }
 
 int command_tell_keys_and_flags(struct call *call)
 {
-    struct keys keys;
-    if (!find_keys(call, &keys))
-        return 0;
-    uint16_t flags = keys.command->flags;
-    reply_array(call->reply, count_keys(&keys));
-    for (uint32_t i = keys.first; i < keys.end; i += keys.step) {
-        reply_array(call->reply, 2);
-        reply_bulk(call->reply, call->argv[i]);
-        reply_set(call->reply, 2);
-        reply_simple(call->reply, access_of(flags));
-        reply_simple(call->reply, flags & COMMAND_WRITE ? "update" : "access");
-    }
-    return 0;
+    return tell_keys(call, true);
 }

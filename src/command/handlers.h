@@ -97,10 +97,30 @@ void pubsub_leave_all(struct call *call); // without a word to the client
 int run_ping(struct call *call);
 int run_echo(struct call *call);
 int run_hello(struct call *call);
-int run_auth(struct call *call);
 int run_select(struct call *call);
 int run_reset(struct call *call);
 int run_quit(struct call *call);
+
+// auth.c
+int run_auth(struct call *call);
+// The session becomes the user's, or the error is written.
+bool auth_enter(struct call *call, struct span user, struct span password);
+// Whether the session's user may not run it, with the error written.
+bool auth_refuse(struct call *call);
+
+// acl_command.c
+int acl_cat(struct call *call);
+int acl_deluser(struct call *call);
+int acl_dryrun(struct call *call);
+int acl_genpass(struct call *call);
+int acl_getuser(struct call *call);
+int acl_list(struct call *call);
+int acl_reload(struct call *call);
+int acl_log(struct call *call);
+int acl_store(struct call *call);
+int acl_setuser(struct call *call);
+int acl_users(struct call *call);
+int acl_whoami(struct call *call);
 
 // client.c
 int client_id(struct call *call);
@@ -136,6 +156,10 @@ int command_tell_list(struct call *call);
 int command_tell_keys(struct call *call);
 int command_tell_keys_and_flags(struct call *call);
 int command_tell_count(struct call *call);
+
+// settings.c
+int config_set(struct call *call);
+bool config_is_known(struct span name); // config.c
 
 // config.c, info.c
 int config_get(struct call *call);

@@ -9,9 +9,16 @@
 #define QUIPU_VERSION "0.1.0"
 #define REDIS_VERSION "7.0.15" // the Redis whose commands and texts are followed
 
+struct acl;
+struct acl_denial;
+struct acl_view;
+
 struct host {
     const struct host_ops *ops;
+    const struct acl_view *acl; // the users, as this worker knows them
 };
+
+#define SERVER_PASSWORD_MAX 512
 
 enum { HOST_E_ALREADY = 1, HOST_E_FULL };
 
@@ -35,6 +42,12 @@ struct host_ops {
     uint64_t (*patterns)(struct host *host);
     uint64_t (*wall_us)(struct host *host);
     uint64_t (*random)(struct host *host);
+    void (*deny)(struct host *host, const struct acl_denial *denial); // for ACL LOG
+};
+
+struct server_files { // of the users; 0 or -errno
+    int (*read)(const char *path, struct buf *out);
+    int (*replace)(const char *path, struct span text);
 };
 
 struct identity {
@@ -51,6 +64,10 @@ struct server_counts { // a moment's sums over the workers
 };
 
 struct server {
+    struct acl *acl;      // the users
+    const char *acl_path; // NULL: no file
+    const struct server_files *files;
+    char password[SERVER_PASSWORD_MAX + 1]; // requirepass, "" when there is none
     // settings
     const char *directory, *hook; // hook: "default" or its path
     const char *listen_host;

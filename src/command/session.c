@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Session state and its line in CLIENT LIST.
 #include "base/decimal.h"
+#include "command/acl.h"
 #include "command/session.h"
 
 void session_init(struct session *session, uint64_t id, uint64_t now_ms)
@@ -68,6 +69,11 @@ static void put_last(struct buf *out, const char *name)
     }
 }
 
+struct span session_user_name(const struct session *session)
+{
+    return session->user ? acl_user_name(session->user) : span_text("default");
+}
+
 void session_put_line(const struct session *session, uint64_t now_ms, struct buf *out)
 {
     put_number(out, "id=", session->id);
@@ -84,7 +90,8 @@ void session_put_line(const struct session *session, uint64_t now_ms, struct buf
     put_number(out, " ssub=", session->topics[TOPIC_SHARD]);
     buf_put_text(out, " multi=-1");
     put_last(out, session->last);
-    buf_put_text(out, " user=default redir=-1");
+    put_span(out, " user=", session_user_name(session));
+    buf_put_text(out, " redir=-1");
     put_number(out, " resp=", session->protocol);
     put_span(out, " lib-name=", span_of(session->library, session->library_len));
     put_span(out, " lib-ver=", span_of(session->version, session->version_len));

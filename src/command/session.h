@@ -6,6 +6,8 @@
 
 #define SESSION_TEXT_MAX 64
 
+struct acl_user;
+
 enum topic_kind {
     TOPIC_CHANNEL,
     TOPIC_PATTERN,
@@ -20,7 +22,11 @@ struct session {
     uint64_t commands_count;
     const char *last;             // name of the last command, "" before the first
     uint32_t topics[TOPIC_KINDS]; // subscribed to
-    uint8_t protocol;             // 2 or 3
+    const struct acl_user *user;  // whose rules apply; of the worker's view (acl.h)
+    uint64_t user_id;
+    bool is_authenticated;
+    bool is_guarded;  // not authenticated, or the user may not do everything: to be checked
+    uint8_t protocol; // 2 or 3
     bool is_no_evict, is_no_touch;
     uint8_t name_len, library_len, version_len;
     char name[SESSION_TEXT_MAX];
@@ -42,6 +48,8 @@ static inline bool session_is_subscribed(const struct session *session)
 bool session_set_name(struct session *session, struct span name);
 bool session_set_library(struct session *session, struct span name);
 bool session_set_version(struct session *session, struct span version);
+
+struct span session_user_name(const struct session *session);
 
 // One line of CLIENT LIST, with its end.
 void session_put_line(const struct session *session, uint64_t now_ms, struct buf *out);

@@ -13,7 +13,10 @@
 
 // name, arity, first key, last key, step, flags, group, summary, run, apply
 static const struct command table[] = {
-    {"AUTH", -2, 0, 0, 0, STALE, "connection", "Authenticates the connection.", run_auth, NULL},
+    {"ACL", -2, 0, 0, 0, COMMAND_STALE | COMMAND_LONG, "server", "Users, and what they may do.",
+     run_container, apply_container},
+    {"AUTH", -2, 0, 0, 0, STALE | COMMAND_NO_AUTH, "connection", "Authenticates the connection.",
+     run_auth, NULL},
     {"CLIENT", -2, 0, 0, 0, COMMAND_ADMIN | COMMAND_STALE, "connection",
      "Names, lists and ends connections.", run_container, NULL},
     {"CLUSTER", -2, 0, 0, 0, COMMAND_STALE, "server", "Refuses: this is not a Redis cluster.",
@@ -36,7 +39,8 @@ static const struct command table[] = {
     {"GADD", -3, 1, 1, 1, CHANGE, "set", "Adds members to a grow-only set.", NULL, apply_gadd},
     {"GET", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "counter", "Returns a counter's value.", run_get,
      NULL},
-    {"HELLO", -1, 0, 0, 0, STALE, "connection", "Chooses the protocol version.", run_hello, NULL},
+    {"HELLO", -1, 0, 0, 0, STALE | COMMAND_NO_AUTH, "connection", "Chooses the protocol version.",
+     run_hello, NULL},
     {"INCR", 2, 1, 1, 1, ADD, "counter", "Adds one to a counter.", run_incr, apply_incr},
     {"INCRBY", -3, 1, 1, 1, ADD, "counter", "Adds to a counter.", run_incrby, apply_incrby},
     {"INFO", -1, 0, 0, 0, COMMAND_STALE | COMMAND_FACTS, "server", "Tells the state of the server.",
@@ -93,12 +97,12 @@ static const struct command table[] = {
      run_value, NULL},
     {"QUIPU.WAIT", 3, 0, 0, 0, READ, "quipu", "Waits until what a token tells of is seen here.",
      NULL, apply_wait},
-    {"QUIT", -1, 0, 0, 0, STALE | COMMAND_SUBSCRIBED, "connection", "Closes the connection.",
-     run_quit, NULL},
+    {"QUIT", -1, 0, 0, 0, STALE | COMMAND_SUBSCRIBED | COMMAND_NO_AUTH, "connection",
+     "Closes the connection.", run_quit, NULL},
     {"RANDOMKEY", 1, 0, 0, 0, READ, "generic", "Returns some key.", run_randomkey, NULL},
     {"READONLY", 1, 0, 0, 0, STALE, "server", "Refuses: this is not a Redis cluster.", run_cluster,
      NULL},
-    {"RESET", 1, 0, 0, 0, STALE | COMMAND_SUBSCRIBED, "connection",
+    {"RESET", 1, 0, 0, 0, STALE | COMMAND_SUBSCRIBED | COMMAND_NO_AUTH, "connection",
      "Makes the connection as it was at its start.", run_reset, NULL},
     {"ROLE", 1, 0, 0, 0, STALE, "server", "Returns master: every replica takes writes.", run_role,
      NULL},
@@ -127,7 +131,7 @@ static const struct command table[] = {
      run_ttl, NULL},
     {"TYPE", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic", "Returns the type of a key.", run_type,
      NULL},
-    {"UNLINK", -2, 1, -1, 1, CHANGE, "generic", "As DEL.", NULL, apply_del},
+    {"UNLINK", -2, 1, -1, 1, CHANGE | COMMAND_FAST, "generic", "As DEL.", NULL, apply_del},
     {"UNSUBSCRIBE", -1, 0, 0, 0, LISTEN, "pubsub", "Stops listening to channels.", run_unsubscribe,
      NULL},
 };
@@ -262,6 +266,8 @@ bool command_refuse(struct call *call)
         refuse_with_name(call, REPLY_ERROR_ARITY);
         return true;
     }
+    if (session && session->is_guarded && auth_refuse(call))
+        return true;
     if (session && session->protocol == 2 && session_is_subscribed(session) &&
         !(command->flags & COMMAND_SUBSCRIBED)) {
         refuse_with_name(call, REPLY_ERROR_NOT_IN_SUBSCRIBE);

@@ -33,6 +33,13 @@ void client_fail(struct client *client, int fault)
     stream_close(&client->stream, fault);
 }
 
+// Who has not said who it is cannot make us hold much.
+static void limit_input(struct client *client)
+{
+    client->stream.limits.in_max =
+        client->session.is_authenticated ? LIMIT_REQUEST_BYTES : LIMIT_EARLY_BYTES;
+}
+
 static size_t on_input(struct stream *stream, struct span input)
 {
     struct client *client = client_of(stream);
@@ -42,6 +49,7 @@ static size_t on_input(struct stream *stream, struct span input)
     }
     client->session.active_ms = loop_now_ms(client->worker->loop);
     size_t used = execute(client, input);
+    limit_input(client);
     tally_add(&client->worker->tallies, TALLY_INPUT, used);
     if (used < input.len && client->is_away)
         stream_pause(stream);
@@ -106,12 +114,14 @@ void client_open(struct worker *worker, int fd)
     }
     *client = (struct client){.worker = worker};
     session_init(&client->session, worker_next_id(worker), loop_now_ms(worker->loop));
+    acl_enter_default(&client->session, worker->host.acl);
     set_addresses(&client->session, fd);
     held_init(&client->held, heap);
     if (stream_accept(&client->stream, worker->loop, fd, &client_ops, &limits)) {
         heap_free(heap, client, sizeof *client);
         return;
     }
+    limit_input(client);
     worker_adopt(worker, client);
     if (!client->is_counted)
         refuse(client);

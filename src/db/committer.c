@@ -231,9 +231,11 @@ void committer_turn(struct committer *committer)
     struct db *db = committer->db;
     if (committer->server.has_failed) {
         run_without_journal(committer);
+        users_spread(&db->users);
         return;
     }
     run_list(committer, &committer->arrived);
+    users_spread(&db->users);
     peers_carry(&db->peers);
     if (committer->due.first)
         want(committer, now_ms(committer));
@@ -303,6 +305,11 @@ static void on_tick(struct loop_timer *timer)
     struct event tick = {.type = EVENT_TICK, .now_ms = now_ms(committer)};
     loop_timer_set(committer->loop, timer, now_ms(committer) + TICK_MS);
     committer_event(committer, &tick);
+    run_parked(committer);
+}
+
+void committer_wake(struct committer *committer)
+{
     run_parked(committer);
 }
 

@@ -299,7 +299,9 @@ static int open_all(struct db *db)
     db->pubsub = pubsub_new(db->heap, db->seed, db->workers_count);
     if (!db->pubsub)
         return explain(db, "cannot start", "publish and subscribe", -ENOMEM);
-    int outcome = open_disk(db);
+    int outcome = users_open(&db->users, db);
+    if (!outcome)
+        outcome = open_disk(db);
     if (!outcome)
         outcome = open_peers(db);
     if (!outcome)
@@ -326,6 +328,7 @@ static void close_all(struct db *db)
     if (db->disk)
         file_disk_close(db->disk);
     pubsub_free(db->pubsub);
+    users_close(&db->users);
     if (db->signals.loop)
         signals_stop(&db->signals);
     loop_free(db->loop);

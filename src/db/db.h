@@ -31,6 +31,8 @@ struct db_options {         // zero it, then set; texts and spans are borrowed u
     unsigned threads;            // 0: 1
     const char *hook_path;       // --hook; NULL: the built-in one
     struct span secret;          // empty: none
+    const char *password;        // --requirepass; NULL: none
+    const char *acl_path;        // --aclfile; NULL: none
     uint64_t start_wait_ms;      // 0: DB_START_WAIT_MS
     uint64_t silence_ms;         // 0: DB_SILENCE_MS
     bool is_cut_allowed;         // QUIPU.LINK CUT and HEAL

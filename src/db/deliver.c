@@ -275,5 +275,6 @@ const struct host_ops worker_host_ops = {
     .receivers = host_receivers,
     .patterns = host_patterns,
     .wall_us = host_wall_us,
+    .deny = users_deny,
     .random = host_random,
 };

@@ -5,6 +5,7 @@
 // of the file that is named after it.
 #pragma once
 #include <pthread.h>
+#include "command/acl.h"
 #include "command/client.h"
 #include "db/db.h"
 #include "db/gate.h"
@@ -182,6 +183,7 @@ void committer_kicked(struct worker *worker);
 void committer_cancel(struct committer *committer, uint64_t client_id);
 void committer_event(struct committer *committer, const struct event *event);
 void committer_fail(struct committer *committer, int fault); // for good
+void committer_wake(struct committer *committer);            // who waits looks again
 void committer_hurry(struct committer *committer);           // a commit now
 bool committer_is_quiet(const struct committer *committer);  // nothing waits for a commit
 
@@ -217,6 +219,27 @@ void events_free(struct events *events);
 void events_offer(struct events *events); // the replica thread, after a commit
 void events_describe(const struct events *events, struct server *server);
 
+// ---- users.c: of the replica thread
+
+#define USERS_DENIALS_MAX  1024 // under way to the log
+#define USERS_DENIAL_BYTES 1024 // of each part that is kept
+
+struct users {
+    struct db *db;
+    struct access_catalog catalog;
+    struct acl acl;
+    struct loop_post post; // with the view on its way
+    const struct acl_view *view;
+    unsigned at; // the worker it is at
+    bool is_away;
+    struct gate denials; // a count
+};
+
+int users_open(struct users *users, struct db *db); // 0, or it is told why not
+void users_close(struct users *users);
+void users_spread(struct users *users); // the newest view to every worker, if they lack it
+void users_deny(struct host *host, const struct acl_denial *denial); // a worker
+
 // ---- db.c
 
 enum db_state { DB_STARTING, DB_SERVING, DB_DRAINING, DB_ENDING };
@@ -234,6 +257,7 @@ struct db {
     struct pubsub *pubsub;
     struct committer committer;
     struct peers peers;
+    struct users users;
     struct events *events;
     struct worker *workers;
     unsigned workers_count, workers_draining;

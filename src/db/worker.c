@@ -181,7 +181,8 @@ int worker_init(struct worker *worker, struct db *db, unsigned index)
 {
     struct loop_hooks hooks = {
         .on_turn_end = on_turn_end, .on_wait = on_wait, .on_woken = on_woken, .ctx = worker};
-    *worker = (struct worker){.host = {&worker_host_ops}, .db = db, .index = index};
+    *worker =
+        (struct worker){.host = {&worker_host_ops, db->users.acl.view}, .db = db, .index = index};
     int fault = loop_new(&worker->loop, &hooks);
     if (fault)
         return fault;

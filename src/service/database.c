@@ -114,11 +114,26 @@ static void on_info(struct resp_call *call, const struct answer_token *answer)
         lose(side->database, "it loads, or it is no quipu database");
 }
 
+static bool is_no_auth(struct span text)
+{
+    return text.len > 6 && memcmp(text.ptr, "NOAUTH", 6) == 0;
+}
+
+static void on_auth(struct resp_call *call, const struct answer_token *answer)
+{
+    struct database_side *side = owner_of(call, struct database_side, auth);
+    if (answer && answer->kind == ANSWER_ERROR && !side->database->is_user_optional)
+        lose(side->database, "it refuses the password");
+}
+
 static void on_hello(struct resp_call *call, const struct answer_token *answer)
 {
     struct database_side *side = owner_of(call, struct database_side, hello);
     if (answer && answer->kind == ANSWER_ERROR)
-        lose(side->database, "it refuses HELLO");
+        lose(side->database,
+             is_no_auth(answer->text)
+                 ? "it wants a password: the --secret-file it has, or --db-password-file"
+                 : "it refuses HELLO");
 }
 
 static void on_connected(struct resp_client *client)
@@ -127,6 +142,11 @@ static void on_connected(struct resp_client *client)
     const struct span hello[] = {span_text("HELLO"), span_text("3"), span_text("SETNAME"),
                                  span_text("quipu-service")};
     const struct span info[] = {span_text("INFO")};
+    const struct database *database = side->database;
+    const struct span auth[] = {span_text("AUTH"), database->user, database->password};
+    side->auth.on_answer = on_auth;
+    if (database->user.len)
+        resp_client_send(client, &side->auth, auth, 3);
     side->hello.on_answer = on_hello;
     side->info.on_answer = on_info;
     resp_client_send(client, &side->hello, hello, 4);

@@ -19,15 +19,17 @@ enum database_state { DATABASE_AWAY, DATABASE_JOINING, DATABASE_UP };
 
 struct database_side { // one of the two connections
     struct resp_client client;
-    struct resp_call hello, info, ping;
+    struct resp_call auth, hello, info, ping;
     struct database *database;
     char epoch[DATABASE_NAME_MAX];
     bool is_pinging;
 };
 
-struct database { // embedded in its owner; zero it, set loop, endpoint, ops, metrics
+struct database { // embedded in its owner; zero it, set what comes before commands
     struct loop *loop;
     struct endpoint endpoint;
+    struct span user, password; // borrows; user empty: no AUTH
+    bool is_user_optional;      // the database may not know it, and ask for none
     const struct database_ops *ops;
     struct metrics *metrics;
 

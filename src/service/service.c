@@ -84,8 +84,13 @@ static void init(struct service *service, const struct service_options *options,
     service->loop = loop;
     snprintf(service->boot, sizeof service->boot, "%016" PRIx64, chance[0]);
     struct metrics *metrics = &service->metrics;
-    service->database = (struct database){
-        .loop = loop, .endpoint = options->db, .ops = &database_ops, .metrics = metrics};
+    service->database = (struct database){.loop = loop,
+                                          .endpoint = options->db,
+                                          .user = options->db_user,
+                                          .password = options->db_password,
+                                          .is_user_optional = options->is_db_user_optional,
+                                          .ops = &database_ops,
+                                          .metrics = metrics};
     service->outlets = (struct outlets){.loop = loop,
                                         .database = &service->database,
                                         .metrics = metrics,

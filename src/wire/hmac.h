@@ -8,6 +8,13 @@
 #define HMAC_HEX_BYTES 64
 
 void hmac_sha256(struct span key, struct span message, uint8_t out[HMAC_BYTES]);
+void sha256(struct span message, uint8_t out[HMAC_BYTES]); // without a key: of passwords
+
+// The parts of one deployment prove to a database that they have the secret: AUTH as this user,
+// with the mac of this message under the secret as the password.
+#define HMAC_PART_USER    "quipu"
+#define HMAC_PART_MESSAGE "quipu RESP"
+
 // In time that depends on the lengths only.
 bool hmac_is_equal(struct span a, struct span b);
 

@@ -212,6 +212,17 @@ static const char *const formats[REPLY_ERROR_CODES] = {
         "ERR AUTH <password> called without any password configured for the default user. Are "
         "you sure your configuration is correct?",
     [REPLY_ERROR_WRONG_PASSWORD] = "WRONGPASS invalid username-password pair or user is disabled.",
+    [REPLY_ERROR_NO_AUTH] = "NOAUTH Authentication required.",
+    [REPLY_ERROR_HELLO] = "ERR Syntax error in HELLO option '%s'",
+    [REPLY_ERROR_HELLO_FIRST] =
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+        "AUTH <user> <pass> option can be used to authenticate the client and select the RESP "
+        "protocol version at the same time",
+    [REPLY_ERROR_NO_COMMAND] = "NOPERM this user has no permissions to run the '%s' command",
+    [REPLY_ERROR_NO_KEY] =
+        "NOPERM this user has no permissions to access one of the keys used as arguments",
+    [REPLY_ERROR_NO_CHANNEL] =
+        "NOPERM this user has no permissions to access one of the channels used as arguments",
     [REPLY_ERROR_NO_PROTOCOL] = "NOPROTO unsupported protocol version",
     [REPLY_ERROR_OUT_OF_MEMORY] = "OOM command not allowed: out of memory",
     [REPLY_ERROR_STOPPED] = "QUIPU this replica takes no writes since its journal failed: %s",

@@ -61,6 +61,12 @@ enum reply_error_code {
     REPLY_ERROR_TIMEOUT,
     REPLY_ERROR_NO_PASSWORD, // AUTH, but none is set
     REPLY_ERROR_WRONG_PASSWORD,
+    REPLY_ERROR_NO_AUTH,
+    REPLY_ERROR_HELLO,       // detail: the option that is wrong
+    REPLY_ERROR_HELLO_FIRST, // not authenticated
+    REPLY_ERROR_NO_COMMAND,  // the user may not run it; detail: its name
+    REPLY_ERROR_NO_KEY,
+    REPLY_ERROR_NO_CHANNEL,
     REPLY_ERROR_NO_PROTOCOL, // HELLO of a version that is neither 2 nor 3
     REPLY_ERROR_OUT_OF_MEMORY,
     REPLY_ERROR_STOPPED,    // the journal failed; detail: how

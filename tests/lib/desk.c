@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include "sim/disk.h"
 #include "tests/lib/desk.h"
 #include "wire/resp.h"
@@ -114,6 +115,47 @@ static uint64_t host_random(struct host *host)
     return desk_of(host)->random += 0x9e3779b97f4a7c15u;
 }
 
+static void host_deny(struct host *host, const struct acl_denial *denial)
+{
+    struct desk *desk = desk_of(host);
+    acl_log_add(desk->acl.log, denial, desk->now_ms);
+}
+
+static struct desk *owner_of_file(const char *path)
+{
+    return (struct desk *)(uintptr_t)strtoull(path, NULL, 16);
+}
+
+// The path says whose desk it is.
+static int read_users(const char *path, struct buf *out)
+{
+    buf_put_text(out, owner_of_file(path)->file);
+    return 0;
+}
+
+static int replace_users(const char *path, struct span text)
+{
+    struct desk *desk = owner_of_file(path);
+    if (text.len >= sizeof desk->file)
+        return -ENOSPC;
+    memcpy(desk->file, text.ptr, text.len);
+    desk->file[text.len] = '\0';
+    return 0;
+}
+
+static const struct server_files files = {read_users, replace_users};
+
+// What the tour of the workers does.
+static void settle_users(struct desk *desk)
+{
+    desk->host.acl = desk->acl.view;
+    if (!acl_follow(&desk->session, desk->acl.view)) {
+        acl_enter(&desk->session, acl_default(desk->acl.view), false);
+        desk->is_closed = true;
+    }
+    acl_settled(&desk->acl, desk->acl.view->generation);
+}
+
 static const struct host_ops ops = {
     .publish = host_publish,
     .subscribe = host_subscribe,
@@ -123,6 +165,7 @@ static const struct host_ops ops = {
     .receivers = host_receivers,
     .patterns = host_patterns,
     .wall_us = host_wall_us,
+    .deny = host_deny,
     .random = host_random,
 };
 
@@ -154,7 +197,13 @@ void desk_open_as(struct desk *desk, uint8_t incarnation)
     struct event start = {.type = EVENT_START, .now_ms = desk->now_ms};
     replica_event(desk->replica, &start);
     command_index_init(&desk->index);
+    access_catalog_init(&desk->catalog);
+    assert_int_equal(acl_init(&desk->acl, &desk->heap.heap, &desk->catalog), 0);
+    desk->host.acl = desk->acl.view;
     session_init(&desk->session, 7, desk->now_ms);
+    acl_enter_default(&desk->session, desk->acl.view);
+    desk->server.acl = &desk->acl;
+    desk->server.files = &files;
     buf_init(&desk->out, &desk->heap.heap);
     buf_init(&desk->unescaped, &desk->heap.heap);
     snprintf(desk->identity.epoch, sizeof desk->identity.epoch, "0123456789abcdef");
@@ -174,6 +223,7 @@ void desk_close(struct desk *desk)
     buf_deinit(&desk->unescaped);
     keyspace_thread_stop();
     replica_close(desk->replica);
+    acl_deinit(&desk->acl);
     sim_disk_free(desk->disk);
     assert_int_equal(desk->heap.bytes, 0);
 }
@@ -231,6 +281,7 @@ static void apply(struct desk *desk, struct call *call)
             commit_with(desk, &pending);
         } else {
             pending.outcome = call->command->apply(call);
+            settle_users(desk);
             if (pending.outcome == COMMAND_E_LATER)
                 desk_commit(desk);
         }

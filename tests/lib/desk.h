@@ -3,6 +3,7 @@
 // subscriptions, a clock that the test moves. A command is written as one types it; what comes back
 // is the bytes that a client would get.
 #pragma once
+#include "command/acl.h"
 #include "command/client.h"
 #include "command/command.h"
 #include "tests/lib/heap_libc.h"
@@ -17,12 +18,15 @@ struct desk {
     struct command_index index;
     struct identity identity;
     struct server server;
+    struct access_catalog catalog;
+    struct acl acl;
     struct session session;
     struct client_query query;
     struct buf out, unescaped;
     uint64_t now_ms, random;
     char names[TOPIC_KINDS][DESK_NAMES][32]; // "" is free
     char published[200];                     // the last one: "channel message"
+    char file[2000];                         // of the users, NUL-terminated
     unsigned commits;
     bool is_closed; // a command asked for it
 };

@@ -78,7 +78,7 @@ static void hello_chooses_the_protocol(void **state)
     desk_assert_begins(desk, "HELLO", "*16\r\n$6\r\nserver\r\n$5\r\nredis\r\n");
     desk_assert(desk, "HELLO 4", "-NOPROTO unsupported protocol version\r\n");
     desk_assert_begins(desk, "HELLO x", "-ERR Protocol version is not an integer");
-    desk_assert(desk, "HELLO 3 NONSENSE", "-ERR syntax error\r\n");
+    desk_assert(desk, "HELLO 3 NONSENSE", "-ERR Syntax error in HELLO option 'NONSENSE'\r\n");
     desk_assert_begins(desk, "HELLO 3 AUTH default x SETNAME me", "%8\r\n$6\r\nserver\r\n");
     assert_int_equal(desk->session.protocol, 3);
     desk_assert(desk, "CLIENT GETNAME", "$2\r\nme\r\n");

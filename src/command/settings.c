@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// CONFIG SET: what can be changed while the database runs. A setting is a row: its name, whether a
+// value will do, and what it then does. All of a command's values are looked at before the first is
+// set, so it does all or nothing.
+#include <stdio.h>
+#include "base/decimal.h"
+#include "command/acl.h"
+#include "command/handlers.h"
+
+#define COMMIT_INTERVAL_MAX 10000
+#define LOG_MAX             100000
+
+static const char *check_number(struct span value, int64_t smallest, int64_t largest)
+{
+    int64_t number;
+    if (!decimal_parse(value, &number))
+        return "argument couldn't be parsed into an integer";
+    return number < smallest || number > largest ? "argument is out of range" : NULL;
+}
+
+static int64_t number_of(struct span value)
+{
+    int64_t number = 0;
+    decimal_parse(value, &number); // it was checked
+    return number;
+}
+
+// ---- commit-interval
+
+static const char *check_commit_interval(struct span value)
+{
+    return check_number(value, 1, COMMIT_INTERVAL_MAX)
+               ? "argument must be between 1 and 10000 milliseconds"
+               : NULL;
+}
+
+static int set_commit_interval(struct call *call, struct span value)
+{
+    call->server->commit_interval_ms = (uint32_t)number_of(value);
+    return 0;
+}
+
+// ---- users
+
+static const char *check_password(struct span value)
+{
+    return value.len > SERVER_PASSWORD_MAX ||
+                   memchr(value.ptr ? value.ptr : (const uint8_t *)"", '\0', value.len)
+               ? "argument must be a text of at most 512 bytes"
+               : NULL;
+}
+
+static int set_password(struct call *call, struct span value)
+{
+    struct buf rule;
+    uint32_t at;
+    buf_init(&rule, call->reply->out->heap);
+    buf_put_byte(&rule, '>');
+    buf_put(&rule, value);
+    struct span rules[] = {span_text("resetpass"),
+                           value.len ? buf_span(&rule) : span_text("nopass")};
+    struct acl_change change = {span_text("default"), rules, 2};
+    int outcome = buf_has_failed(&rule) ? -ENOMEM : acl_set(call->server->acl, &change, &at);
+    buf_deinit(&rule);
+    if (outcome)
+        return outcome;
+    if (value.len)
+        memcpy(call->server->password, value.ptr, value.len);
+    call->server->password[value.len] = '\0';
+    call->later = call->server->acl->view->generation;
+    return 0;
+}
+
+static const char *check_channels(struct span value)
+{
+    return span_is_word(value, "allchannels") || span_is_word(value, "resetchannels")
+               ? NULL
+               : "argument(s) must be one of the following: allchannels, resetchannels";
+}
+
+static int set_channels(struct call *call, struct span value)
+{
+    call->server->acl->is_channels_open = span_is_word(value, "allchannels");
+    return 0;
+}
+
+static const char *check_log_max(struct span value)
+{
+    return check_number(value, 0, LOG_MAX) ? "argument must be between 0 and 100000" : NULL;
+}
+
+static int set_log_max(struct call *call, struct span value)
+{
+    acl_log_limit(call->server->acl->log, (uint32_t)number_of(value));
+    return 0;
+}
+
+static const struct setting {
+    const char *name;
+    const char *(*check)(struct span value);          // NULL: it will do
+    int (*set)(struct call *call, struct span value); // 0 or -ENOMEM
+} settings[] = {
+    {"commit-interval", check_commit_interval, set_commit_interval},
+    {"requirepass", check_password, set_password},
+    {"acl-pubsub-default", check_channels, set_channels},
+    {"acllog-max-len", check_log_max, set_log_max},
+};
+
+static const struct setting *find_setting(struct span name)
+{
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        if (span_is_word(name, settings[i].name))
+            return &settings[i];
+    }
+    return NULL;
+}
+
+static void refuse(struct call *call, const struct setting *setting, const char *why)
+{
+    char text[300];
+    snprintf(text, sizeof text, "ERR CONFIG SET failed (possibly related to argument '%s') - %s",
+             setting->name, why);
+    reply_error_text(call->reply, text);
+}
+
+static bool check_all(struct call *call)
+{
+    for (uint32_t i = 2; i < call->argc; i += 2) {
+        const struct setting *setting = find_setting(call->argv[i]);
+        const char *why = setting ? setting->check(call->argv[i + 1]) : NULL;
+        if (why)
+            refuse(call, setting, why);
+        else if (!setting && config_is_known(call->argv[i]))
+            reply_error_text(call->reply, "ERR CONFIG SET failed - can't set immutable config: it "
+                                          "is an option of the start");
+        else if (!setting)
+            reply_error_with(call->reply, REPLY_ERROR_CONFIG, call->argv[i]);
+        if (why || !setting)
+            return false;
+    }
+    return true;
+}
+
+int config_set(struct call *call)
+{
+    if (call->argc < 4 || call->argc % 2)
+        return reply_arity(call, "config|set");
+    if (!call->later) {
+        if (!check_all(call))
+            return 0;
+        for (uint32_t i = 2; i < call->argc; i += 2) {
+            if (find_setting(call->argv[i])->set(call, call->argv[i + 1]))
+                return reply_out_of_memory(call);
+        }
+    }
+    if (call->later > call->server->acl->done && !call->server->is_draining)
+        return COMMAND_E_LATER;
+    reply_ok(call->reply);
+    return 0;
+}

@@ -36,7 +36,6 @@
 #define LIMIT_PEERS         8     // other members of a cluster
 #define LIMIT_CONTENT_BYTES 4096  // bytes that a cell holds beside its numbers
 #define LIMIT_SKETCH_BYTES  512   // a HyperLogLog's registers in one piece; beyond it, in blocks
-#define LIMIT_PEERS         8     // other members of a cluster
 #define LIMIT_EARLY_BYTES   65536 // one RESP command before AUTH
 #define LIMIT_USERS         10000 // of ACL
 #define LIMIT_USER_RULES    1024  // key patterns of a user; so channels, commands, passwords

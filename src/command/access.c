@@ -158,6 +158,21 @@ static uint32_t categories_of(const char *group, uint32_t flags)
     return categories;
 }
 
+// What Redis calls fast, though here it waits for a commit: rules that are written for Redis mean
+// the same here.
+static bool is_fast_in_redis(const char *name)
+{
+    static const char *const fast[] = {"SADD",    "SREM",     "SPOP",      "SMOVE",   "EXPIRE",
+                                       "PEXPIRE", "EXPIREAT", "PEXPIREAT", "PERSIST", "GETSET",
+                                       "GETDEL",  "GETEX",    "PFADD",     "UNLINK",  "WATCH",
+                                       "UNWATCH", "MULTI",    "DISCARD",   "TOUCH",   "LASTSAVE"};
+    for (size_t i = 0; i < sizeof fast / sizeof *fast; i++) {
+        if (strcmp(fast[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static const struct access_row *row_of(const struct command *command)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -209,8 +224,10 @@ void access_catalog_init(struct access_catalog *catalog)
         put_name(entry, entry->command->name);
         entry->parent = (uint16_t)i;
         entry->row = row_of(entry->command);
-        entry->categories =
-            entry->row->categories | categories_of(entry->command->group, entry->command->flags);
+        uint32_t flags = entry->command->flags;
+        if (is_fast_in_redis(entry->command->name))
+            flags |= COMMAND_FAST;
+        entry->categories = entry->row->categories | categories_of(entry->command->group, flags);
     }
     for (unsigned i = 0; i < catalog->commands_count; i++)
         add_subcommands(catalog, i);

@@ -49,12 +49,23 @@ static const struct option rows[] = {
      .type = OPTION_TEXT,
      .value = "HEX",
      .help = "in heartbeats: 1 to 16 hexadecimal digits; random if not given"},
+    {.name = "token-key-file",
+     .type = OPTION_PATH,
+     .value = "FILE",
+     .is_repeated = true,
+     .help = "streams need a token (JWT, HS256) signed with this; two for a change of keys"},
     {.name = "drain",
      .type = OPTION_DURATION,
      .initial = OPTION_INITIAL(REALTIME_DRAIN_MS),
      .smallest = 1,
      .largest = 600000,
      .help = "at the end clients are told to reconnect, spread over this time"},
+    {.name = "reconnect-spread",
+     .type = OPTION_DURATION,
+     .initial = OPTION_INITIAL(REALTIME_SPREAD_MS),
+     .smallest = 1,
+     .largest = 600000,
+     .help = "and each to wait a part of this, by chance, before it comes back"},
     OPTION_ROW_SECRET,
     OPTION_ROW_CONFIG,
     {0},
@@ -62,8 +73,8 @@ static const struct option rows[] = {
 
 static const struct command command = {
     .name = "realtime",
-    .summary = "The real-time part: browsers track counts and publish pages over WebSocket; the "
-               "dashboard.",
+    .summary = "The real-time part: browsers track counts and publish pages over WebSocket or "
+               "server-sent events; the dashboard.",
     .options = rows,
 };
 
@@ -72,6 +83,7 @@ struct lists { // what realtime_options borrows
     struct realtime_region regions[OPTIONS_VALUES_MAX];
     unsigned regions_count;
     const char *origins[OPTIONS_VALUES_MAX];
+    struct secret token_keys[2];
 };
 
 static int refuse(const char *option, const char *text, const char *expected)
@@ -109,6 +121,22 @@ static int fill_lists(struct lists *lists, const struct options *options)
     return 0;
 }
 
+static int load_token_keys(struct lists *lists, const struct options *options,
+                           struct token_keys *out_keys)
+{
+    unsigned count = options_count(options, "token-key-file");
+    if (count > 2)
+        return refuse("token-key-file", options_text_at(options, "token-key-file", 2),
+                      "at most two of it");
+    for (unsigned i = 0; i < count; i++) {
+        if (secret_read(&lists->token_keys[i], options, "token-key-file", i))
+            return 1;
+        out_keys->keys[i] = secret_span(&lists->token_keys[i]);
+    }
+    out_keys->count = count;
+    return 0;
+}
+
 static int parse_node_id(const char *text, uint64_t *out_id)
 {
     size_t len = strlen(text);
@@ -129,6 +157,7 @@ static int serve(const struct options *options, struct lists *lists)
         .tick_ms = (uint32_t)options_number(options, "tick"),
         .heartbeat_interval_ms = (uint32_t)options_number(options, "heartbeat-interval"),
         .drain_ms = (uint32_t)options_number(options, "drain"),
+        .spread_ms = (uint32_t)options_number(options, "reconnect-spread"),
         .regions = lists->regions,
         .origins = lists->origins,
         .origins_count = options_count(options, "origin"),
@@ -136,6 +165,8 @@ static int serve(const struct options *options, struct lists *lists)
     int status = fill_lists(lists, options);
     if (!status && options_has(options, "node-id"))
         status = parse_node_id(options_text(options, "node-id"), &realtime.node_id);
+    if (!status)
+        status = load_token_keys(lists, options, &realtime.token_keys);
     struct secret secret;
     if (!status && secret_load(&secret, options))
         status = 1;

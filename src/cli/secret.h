@@ -13,4 +13,7 @@ struct secret {
 
 // 0 (also when the option is not given), or -1 after a line on stderr.
 int secret_load(struct secret *secret, const struct options *options);
+// The index-th file that an option which may be repeated names.
+int secret_read(struct secret *secret, const struct options *options, const char *option,
+                unsigned index);
 struct span secret_span(const struct secret *secret);

@@ -136,6 +136,26 @@ static uint32_t epoch_number(struct board *board, struct span text)
     return board->epoch_newest;
 }
 
+struct span board_epoch(const struct board *board, const struct topic *topic)
+{
+    if (topic->epoch == 0 || topic->epoch + BOARD_EPOCHS_MAX <= board->epoch_newest)
+        return span_text("");
+    uint32_t slot = topic->epoch % BOARD_EPOCHS_MAX;
+    return span_of(board->epochs[slot].text, board->epochs[slot].len);
+}
+
+uint64_t board_epoch_mark(const struct board *board, struct span epoch)
+{
+    return hash_bytes(epoch, board->seed) | 1;
+}
+
+bool subscription_is_current(const struct subscription *subscription)
+{
+    const struct topic *topic = subscription->topic;
+    return topic->is_known && subscription->told == topic->version + 1 &&
+           subscription->subscriber->epoch_mark == topic->epoch_mark;
+}
+
 int board_apply(struct board *board, struct topic *topic, const struct topic_update *update)
 {
     uint32_t epoch = 0;
@@ -148,6 +168,8 @@ int board_apply(struct board *board, struct topic *topic, const struct topic_upd
         return BOARD_E_STALE;
     if (topic->is_known && epoch == topic->epoch && update->version <= topic->version)
         return BOARD_E_STALE;
+    if (epoch != topic->epoch || !topic->epoch_mark)
+        topic->epoch_mark = board_epoch_mark(board, update->epoch);
     topic->epoch = epoch;
     topic->version = update->version;
     topic->is_known = true;

@@ -40,6 +40,7 @@ struct subscription { // one (subscriber, topic)
     struct subscriber *subscriber;
     struct subscription *prev, *next; // of the subscriber
     struct subscription *pending_next;
+    uint64_t told;  // version + 1 of what it was told, or said it has, in its epoch; 0: nothing
     uint32_t index; // in the topic's subscribers
     bool is_pending;
 };
@@ -48,6 +49,7 @@ struct subscriber { // embedded in a client; zero it
     struct subscription *first;
     struct subscription *pending_first, *pending_last; // what it has not been told yet
     struct subscriber *ready_prev, *ready_next;        // fan-out's list of who can be told
+    uint64_t epoch_mark; // of the epoch in which it was told last; 0: none
     uint16_t keys_count;
     uint16_t pending_count;
     bool is_ready;
@@ -59,11 +61,12 @@ struct topic {
     uint64_t hash;
     int64_t value;
     uint64_t version;
-    uint32_t epoch;  // number of the epoch; 0: none heard
-    bool is_known;   // value, version, epoch are the service's
-    bool is_missing; // known: there is no such counter
-    bool is_changed; // in fan-out's list
-    bool is_wanted;  // in upstream's list
+    uint64_t epoch_mark; // of the epoch's text, for whoever remembers an epoch itself
+    uint32_t epoch;      // number of the epoch; 0: none heard
+    bool is_known;       // value, version, epoch are the service's
+    bool is_missing;     // known: there is no such counter
+    bool is_changed;     // in fan-out's list
+    bool is_wanted;      // in upstream's list
     uint32_t subscribers_count, subscribers_cap;
     struct subscription **subscribers;
     uint32_t publishers_count;
@@ -129,5 +132,11 @@ int board_apply(struct board *board, struct topic *topic, const struct topic_upd
 // 0, BOARD_E_ALREADY, BOARD_E_FULL (SUBSCRIBER_KEYS_MAX), -ENOMEM. O(min(subscribers, keys)).
 int board_subscribe(struct board *board, struct subscriber *subscriber, struct topic *topic,
                     struct subscription **out_subscription);
+// The epoch of the topic's value, "" when there is none or it is forgotten.
+struct span board_epoch(const struct board *board, const struct topic *topic);
+// A mark that only this text has, but for chance; never 0.
+uint64_t board_epoch_mark(const struct board *board, struct span epoch);
+// Whether the subscriber was told, or said that it has, just what the topic holds.
+bool subscription_is_current(const struct subscription *subscription);
 struct subscription *board_subscription(struct subscriber *subscriber, struct topic *topic);
 void board_unsubscribe(struct board *board, struct subscription *subscription);

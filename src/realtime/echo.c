@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The test build only: what is sent to /echo comes back. A WebSocket there returns each message as
 // it came, up to a size that conformance suites use; HTTP returns the body with its content type.
+// Suites that know no path but / have their bodies echoed there too.
 #include "realtime/echo.h"
 #ifdef QUIPU_TEST_BUILD
 #include "realtime/part.h"
@@ -15,11 +16,13 @@ uint32_t echo_bytes_max(void)
 
 bool echo_answer(struct visitor *visitor, const struct http_request *request)
 {
-    if (!span_is_equal(request->path, span_text("/echo")))
+    bool is_read = request->method == HTTP_METHOD_GET || request->method == HTTP_METHOD_HEAD;
+    if (!span_is_equal(request->path, span_text("/echo")) &&
+        (is_read || !span_is_equal(request->path, span_text("/"))))
         return false;
     if (request->is_upgrade && websocket_check_upgrade(request) == 0) {
         visitor_upgrade(visitor, request, NULL);
-        visitor->is_echo = true;
+        visitor->mode = VISITOR_ECHO;
         visitor->websocket.message_bytes_max = ECHO_BYTES_MAX / 2;
         return true;
     }

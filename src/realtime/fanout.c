@@ -102,7 +102,8 @@ static bool batch_collect(struct fanout *fanout, struct subscriber *subscriber,
     for (struct subscription *at = batch.first; at; at = at->pending_next) {
         if (!encode(fanout, at->topic))
             return false;
-        if (batch.count && bytes + at->topic->entry_len > FANOUT_FRAME_BYTES_MAX)
+        if (batch.count && (bytes + at->topic->entry_len > FANOUT_FRAME_BYTES_MAX ||
+                            at->topic->epoch_mark != batch.first->topic->epoch_mark))
             break;
         bytes += at->topic->entry_len + 1;
         batch.count++;
@@ -156,17 +157,52 @@ static bool set_encode(struct fanout *fanout, struct fanout_set *set, const stru
     return true;
 }
 
-static bool batch_frame(struct fanout *fanout, const struct batch *batch, struct span *out_frame)
+static struct fanout_frame frame_of(const struct fanout *fanout, const struct topic *topic,
+                                    size_t at, size_t len)
 {
+    return (struct fanout_frame){
+        .whole = slice(fanout, at, len), .head_len = websocket_head_len(len), .topic = topic};
+}
+
+static bool batch_frame(struct fanout *fanout, const struct batch *batch,
+                        struct fanout_frame *out_frame)
+{
+    const struct topic *first = batch->first->topic;
     if (batch->count == 1) {
-        *out_frame = slice(fanout, batch->first->topic->frame_at, batch->first->topic->frame_len);
+        *out_frame = frame_of(fanout, first, first->frame_at, first->frame_len);
         return true;
     }
     struct fanout_set *set = &fanout->sets[batch->hash % FANOUT_SETS];
     if (!set_has(fanout, set, batch) && !set_encode(fanout, set, batch))
         return false;
-    *out_frame = slice(fanout, set->frame_at, set->frame_len);
+    *out_frame = frame_of(fanout, first, set->frame_at, set->frame_len);
+    out_frame->set = set;
     return true;
+}
+
+struct span fanout_packed(struct fanout *fanout, const struct fanout_frame *frame)
+{
+    struct fanout_set *set = frame->set;
+    if (!set || !fanout->deflate)
+        return frame->whole;
+    if (!set->packed_len) {
+        size_t mark = fanout->frames.len;
+        buf_clear(&fanout->scratch); // packing may move the frames
+        buf_put(&fanout->scratch, fanout_json(frame));
+        if (!buf_has_failed(&fanout->scratch) &&
+            websocket_put_packed(&fanout->frames, fanout->deflate, WEBSOCKET_TEXT,
+                                 buf_span(&fanout->scratch)) &&
+            fanout->frames.len - mark < set->frame_len) {
+            set->packed_at = (uint32_t)mark;
+            set->packed_len = (uint32_t)(fanout->frames.len - mark);
+            fanout->frames_packed++;
+        } else {
+            fanout->frames.len = mark;
+            set->packed_at = set->frame_at;
+            set->packed_len = set->frame_len;
+        }
+    }
+    return slice(fanout, set->packed_at, set->packed_len);
 }
 
 // ---- marks
@@ -200,7 +236,7 @@ static void ready_remove(struct fanout *fanout, struct subscriber *subscriber)
         fanout->ready_last = subscriber->ready_prev;
 }
 
-void fanout_owe(struct fanout *fanout, struct subscription *subscription)
+static void mark_pending(struct fanout *fanout, struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
     if (!subscription->is_pending) {
@@ -214,6 +250,12 @@ void fanout_owe(struct fanout *fanout, struct subscription *subscription)
         subscriber->pending_count++;
     }
     ready_add(fanout, subscriber);
+}
+
+void fanout_owe(struct fanout *fanout, struct subscription *subscription)
+{
+    if (!subscription_is_current(subscription))
+        mark_pending(fanout, subscription);
 }
 
 void fanout_owe_all(struct fanout *fanout, struct topic *topic)
@@ -236,7 +278,8 @@ static void pending_drop(struct subscriber *subscriber, uint32_t count)
 
 // ---- sending
 
-static bool send_frame(struct fanout *fanout, struct subscriber *subscriber, struct span frame)
+static bool send_frame(struct fanout *fanout, struct subscriber *subscriber,
+                       const struct fanout_frame *frame)
 {
     if (!fanout->send(subscriber, frame)) {
         subscriber->is_choked = true;
@@ -244,8 +287,26 @@ static bool send_frame(struct fanout *fanout, struct subscriber *subscriber, str
         return false;
     }
     fanout->frames_sent++;
-    fanout->bytes_sent += frame.len;
+    fanout->bytes_sent += frame->whole.len;
     return true;
+}
+
+// Versions of another epoch say nothing in this one.
+static void enter_epoch(struct subscriber *subscriber, uint64_t epoch_mark)
+{
+    subscriber->epoch_mark = epoch_mark;
+    for (struct subscription *at = subscriber->first; at; at = at->next)
+        at->told = 0;
+}
+
+// Noted before it is sent: what is not taken stays pending, and the next frame will bring it.
+static void note_told(struct subscriber *subscriber, const struct batch *batch)
+{
+    struct subscription *at = batch->first;
+    if (at->topic->epoch_mark != subscriber->epoch_mark)
+        enter_epoch(subscriber, at->topic->epoch_mark);
+    for (uint32_t i = 0; i < batch->count; i++, at = at->pending_next)
+        at->told = at->topic->version + 1;
 }
 
 // All that is pending, as long as it is taken.
@@ -253,11 +314,16 @@ static void tell(struct fanout *fanout, struct subscriber *subscriber)
 {
     while (subscriber->pending_first) {
         struct batch batch;
-        struct span frame;
+        struct fanout_frame frame;
         if (!batch_collect(fanout, subscriber, &batch) || !batch_frame(fanout, &batch, &frame))
             return; // no memory: the marks stay, the next change tries again
-        if (!send_frame(fanout, subscriber, frame))
+        frame.is_new_epoch = frame.topic->epoch_mark != subscriber->epoch_mark;
+        note_told(subscriber, &batch);
+        if (!send_frame(fanout, subscriber, &frame)) {
+            if (frame.is_new_epoch)
+                subscriber->epoch_mark = 0; // it is still to be told of it
             return;
+        }
         pending_drop(subscriber, batch.count);
     }
 }
@@ -295,6 +361,7 @@ void fanout_change(struct fanout *fanout, struct topic *topic)
 static void tick_topic(struct fanout *fanout, struct topic *topic)
 {
     bool is_encoded = encode(fanout, topic);
+    struct fanout_frame frame = frame_of(fanout, topic, topic->frame_at, topic->frame_len);
     struct subscription **subscribers = topic->subscribers;
     for (uint32_t i = 0; i < topic->subscribers_count; i++) {
         if (i + AHEAD < topic->subscribers_count)
@@ -302,10 +369,12 @@ static void tick_topic(struct fanout *fanout, struct topic *topic)
         if (i + 2 * AHEAD < topic->subscribers_count)
             __builtin_prefetch(subscribers[i + 2 * AHEAD]);
         struct subscriber *subscriber = subscribers[i]->subscriber;
-        bool is_sole = subscriber->keys_count == 1 && !subscriber->is_choked && is_encoded;
-        if (!is_sole ||
-            !send_frame(fanout, subscriber, slice(fanout, topic->frame_at, topic->frame_len)))
-            fanout_owe(fanout, subscribers[i]);
+        bool is_sole = subscriber->keys_count == 1 && !subscriber->is_choked && is_encoded &&
+                       subscriber->epoch_mark == topic->epoch_mark;
+        if (is_sole)
+            subscribers[i]->told = topic->version + 1;
+        if (!is_sole || !send_frame(fanout, subscriber, &frame))
+            mark_pending(fanout, subscribers[i]);
         else if (subscribers[i]->is_pending)
             pending_drop(subscriber, 1);
     }

@@ -5,11 +5,11 @@
 
 struct gauges {
     uint64_t connections_accepted, connections_refused;
-    uint64_t upgrades, upgrades_refused;
+    uint64_t upgrades, upgrades_refused, events, polls, tokens_refused;
     uint64_t messages_received, messages_refused;
     uint64_t requests;
     uint64_t updates_applied, updates_stale, updates_untracked, updates_refused;
-    uint64_t closed_slow, closed_silent, closed_protocol, closed_rate;
+    uint64_t closed_slow, closed_silent, closed_protocol, closed_rate, closed_expired;
     uint64_t ticks;
 };
 

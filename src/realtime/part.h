@@ -6,6 +6,7 @@
 #include "os/tcp.h"
 #include "realtime/fanout.h"
 #include "realtime/gauges.h"
+#include "realtime/occupancy.h"
 #include "realtime/pulse.h"
 #include "realtime/realtime.h"
 #include "realtime/board.h"
@@ -24,6 +25,8 @@ struct realtime {
     struct upstream upstream;
     struct visitors visitors;
     struct gauges gauges;
+    struct occupancy occupancy;
+    struct deflate *deflate; // NULL until somebody negotiates it
     struct loop_timer tick, drain;
     uint64_t ticked_ms;
     uint64_t drain_since_ms;

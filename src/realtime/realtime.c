@@ -201,13 +201,16 @@ static void init(struct realtime *realtime)
     buf_init(&realtime->scratch, realtime->heap);
     board_init(&realtime->board, realtime->heap, seed);
     fanout_init(&realtime->fanout, realtime->heap, visitor_tell);
+    occupancy_start(&realtime->occupancy, realtime->heap);
     site_start(realtime);
 }
 
 static void deinit(struct realtime *realtime)
 {
     site_stop(realtime);
+    occupancy_stop(&realtime->occupancy);
     fanout_deinit(&realtime->fanout);
+    deflate_free(realtime->deflate);
     board_deinit(&realtime->board);
     buf_deinit(&realtime->answer);
     buf_deinit(&realtime->scratch);
@@ -250,6 +253,8 @@ int realtime_run(const struct realtime_options *options)
         whole.heartbeat_interval_ms = REALTIME_HEARTBEAT_INTERVAL_MS;
     if (!whole.drain_ms)
         whole.drain_ms = REALTIME_DRAIN_MS;
+    if (!whole.spread_ms)
+        whole.spread_ms = REALTIME_SPREAD_MS;
     struct realtime realtime = {.options = &whole, .heap = heap_system()};
     struct loop_hooks hooks = {.on_turn_end = on_turn_end, .ctx = &realtime};
     raise_descriptors();

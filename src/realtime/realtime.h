@@ -4,7 +4,9 @@
 // which keys have subscribers. It also serves the dashboard. One thread, one loop.
 //
 //   GET /                  the dashboard and its files        GET /regions.json   what it shows
-//   GET /v1/stream         WebSocket, subprotocol quipu.v1.json
+//   GET /v1/stream         WebSocket, subprotocol quipu.v1.json; with track=KEY server-sent events
+//   GET /v1/poll           with track=KEY: one answer, when there is something newer
+//   GET /v1/topics         who is here (occupancy.h); GET /v1/topics/{key}
 //   PUT /v1/topics         {"service","epoch","counts":[[key,value|null,version],...]}
 //   PUT /v1/topics/{key}   {"epoch","value","version"}; with a secret also "key", which is signed
 //                          with the body
@@ -12,10 +14,12 @@
 #pragma once
 #include "base/span.h"
 #include "os/tcp.h"
+#include "wire/token.h"
 
 #define REALTIME_TICK_MS               100
 #define REALTIME_HEARTBEAT_INTERVAL_MS 1000
 #define REALTIME_DRAIN_MS              2000
+#define REALTIME_SPREAD_MS             2000
 
 struct realtime_region { // one column of the dashboard; all borrowed
     const char *name;
@@ -32,13 +36,15 @@ struct realtime_options {
     struct span secret;           // signs heartbeats, checks PUTs; empty: none
     const struct realtime_region *regions; // for the dashboard
     size_t regions_count;
-    const char *here;           // the name of this part's own region; NULL: the first
-    const char *const *origins; // further pages that may open a stream, "https://HOST[:PORT]";
-    size_t origins_count;       //   "*" allows any. The own host always may.
-    uint64_t node_id;           // in heartbeats; 0: random
-    uint32_t tick_ms;           // newest values leave once a tick
+    const char *here;             // the name of this part's own region; NULL: the first
+    const char *const *origins;   // further pages that may open a stream, "https://HOST[:PORT]";
+    size_t origins_count;         //   "*" allows any. The own host always may.
+    struct token_keys token_keys; // a stream needs a token signed with one; none: it needs none
+    uint64_t node_id;             // in heartbeats; 0: random
+    uint32_t tick_ms;             // newest values leave once a tick
     uint32_t heartbeat_interval_ms;
-    uint32_t drain_ms; // SIGTERM: clients are told to reconnect, spread over this time
+    uint32_t drain_ms;  // SIGTERM: clients are told to reconnect, spread over this time,
+    uint32_t spread_ms; //   and each to wait a part of this, by chance, before it does
 };
 
 // Serves until SIGTERM or SIGINT, drains, returns 0 (a second signal ends it at once); -errno when

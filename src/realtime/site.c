@@ -8,9 +8,12 @@
 #include "os/clock.h"
 #include "realtime/assets.h"
 #include "realtime/echo.h"
+#include "realtime/events.h"
+#include "realtime/grant.h"
 #include "realtime/intake.h"
 #include "realtime/origins.h"
 #include "realtime/part.h"
+#include "realtime/talk.h"
 #include "wire/hmac.h"
 #include "wire/json.h"
 #include "wire/url.h"
@@ -123,27 +126,86 @@ static void answer_metrics(struct visitor *visitor, const struct http_request *r
     put_body(visitor, request, "text/plain; version=0.0.4; charset=utf-8", buf_span(body));
 }
 
-static void answer_stream(struct visitor *visitor, const struct http_request *request)
+// Whether the request may have a stream or poll at all; else it has been answered.
+static bool is_admitted(struct visitor *visitor, const struct http_request *request)
 {
+    static const char any[] = "Access-Control-Allow-Origin: *\r\n";
     struct realtime *realtime = visitor->realtime;
     struct origins origins = {.allowed = realtime->options->origins,
                               .count = realtime->options->origins_count,
                               .allows_loopback = realtime->is_loopback};
-    uint16_t status = websocket_check_upgrade(request);
-    struct refusal refusal = {.status = status, .detail = "this path takes WebSocket handshakes"};
-    if (status == 426)
-        refusal.headers = "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n";
-    else if (realtime->is_draining)
-        refusal = (struct refusal){503, "draining", "Retry-After: 1\r\n"};
-    else if (status == 0 && !origins_has(&origins, request->field[HTTP_FIELD_ORIGIN],
-                                         request->field[HTTP_FIELD_HOST]))
+    struct refusal refusal = {0};
+    const char *wrong = NULL;
+    if (realtime->is_draining)
+        refusal = (struct refusal){503, "draining",
+                                   "Retry-After: 1\r\nAccess-Control-Allow-Origin: *\r\n"};
+    else if (!origins_has(&origins, request->field[HTTP_FIELD_ORIGIN],
+                          request->field[HTTP_FIELD_HOST]))
         refusal = (struct refusal){403, "pages of this origin are not allowed (--origin)", NULL};
-    if (refusal.status) {
+    else if ((wrong = grant_request(visitor, request)))
+        refusal = (struct refusal){401, wrong, any};
+    if (!refusal.status)
+        return true;
+    realtime->gauges.upgrades_refused++;
+    put_refusal(visitor, request, &refusal);
+    return false;
+}
+
+static void begin_events(struct visitor *visitor, const struct http_request *request,
+                         enum visitor_mode mode)
+{
+    if (request->method == HTTP_METHOD_HEAD) {
+        put_body(visitor, request, mode == VISITOR_POLL ? "application/json" : "text/event-stream",
+                 span_text(""));
+        return;
+    }
+    if (!is_admitted(visitor, request))
+        return;
+    const struct wrong *wrong = events_begin(visitor, request, mode);
+    if (!wrong)
+        return;
+    grant_end(visitor);
+    visitor->realtime->gauges.upgrades_refused++;
+    put_refusal(
+        visitor, request,
+        &(struct refusal){wrong->status, wrong->message, "Access-Control-Allow-Origin: *\r\n"});
+}
+
+static void answer_poll(struct visitor *visitor, const struct http_request *request)
+{
+    begin_events(visitor, request, VISITOR_POLL);
+}
+
+// Whether a query names a key.
+static bool has_keys(struct span query)
+{
+    struct span name, value;
+    while (url_next_pair(&query, &name, &value)) {
+        if (span_is_equal(name, span_text("track")) || span_is_equal(name, span_text("publish")))
+            return true;
+    }
+    return false;
+}
+
+static void answer_stream(struct visitor *visitor, const struct http_request *request)
+{
+    struct realtime *realtime = visitor->realtime;
+    if (!request->is_upgrade && has_keys(request->query)) {
+        begin_events(visitor, request, VISITOR_EVENTS);
+        return;
+    }
+    uint16_t status = websocket_check_upgrade(request);
+    if (status) {
+        struct refusal refusal = {
+            status, "this path takes WebSocket handshakes, and track=KEY for server-sent events",
+            status == 426 ? "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n" : NULL};
         realtime->gauges.upgrades_refused++;
         put_refusal(visitor, request, &refusal);
         return;
     }
-    visitor_upgrade(visitor, request, websocket_offers(request, SUBPROTOCOL) ? SUBPROTOCOL : NULL);
+    if (is_admitted(visitor, request))
+        visitor_upgrade(visitor, request,
+                        websocket_offers(request, SUBPROTOCOL) ? SUBPROTOCOL : NULL);
 }
 
 // Whether the body is signed as the secret asks; else it has been answered.
@@ -183,7 +245,7 @@ static void refuse_intake(struct visitor *visitor, const struct http_request *re
     put_refusal(visitor, request, &(struct refusal){400, wrong, NULL});
 }
 
-static void answer_topics(struct visitor *visitor, const struct http_request *request)
+static void put_topics(struct visitor *visitor, const struct http_request *request)
 {
     struct intake intake;
     const char *wrong;
@@ -195,49 +257,105 @@ static void answer_topics(struct visitor *visitor, const struct http_request *re
         refuse_intake(visitor, request, wrong);
 }
 
+static void put_topic(struct visitor *visitor, const struct http_request *request, struct span key)
+{
+    struct intake intake;
+    const char *wrong;
+    if (!is_authentic(visitor, request))
+        return;
+    if (intake_one(visitor->realtime, key, request->body, &intake, &wrong))
+        answer_intake(visitor, request, &intake);
+    else
+        refuse_intake(visitor, request, wrong);
+}
+
+// Occupancy is shown to any page that may have a stream.
+static void put_occupancy(struct visitor *visitor, const struct http_request *request,
+                          struct span body)
+{
+    struct http_answer answer = {.status = 200,
+                                 .content_type = "application/json",
+                                 .headers = span_text("Cache-Control: no-store\r\n"
+                                                      "Access-Control-Allow-Origin: *\r\n"),
+                                 .body = body};
+    site_put(visitor, request, &answer);
+}
+
+static void get_topics(struct visitor *visitor, const struct http_request *request)
+{
+    struct buf body;
+    if (!is_admitted(visitor, request))
+        return;
+    buf_init(&body, visitor->realtime->heap);
+    occupancy_put_node(&body, visitor);
+    put_occupancy(visitor, request, buf_span(&body));
+    buf_deinit(&body);
+    grant_end(visitor);
+}
+
+static void get_topic(struct visitor *visitor, const struct http_request *request, struct span key)
+{
+    struct buf body;
+    if (!is_admitted(visitor, request))
+        return;
+    if (!grant_allows(visitor, "track", key)) {
+        put_refusal(visitor, request,
+                    &(struct refusal){403, "the token does not allow this key",
+                                      "Access-Control-Allow-Origin: *\r\n"});
+    } else {
+        buf_init(&body, visitor->realtime->heap);
+        occupancy_put_topic(&body, &visitor->realtime->board, key);
+        put_occupancy(visitor, request, buf_span(&body));
+        buf_deinit(&body);
+    }
+    grant_end(visitor);
+}
+
+static void answer_topics(struct visitor *visitor, const struct http_request *request)
+{
+    (request->method == HTTP_METHOD_PUT ? put_topics : get_topics)(visitor, request);
+}
+
 static void answer_topic(struct visitor *visitor, const struct http_request *request,
                          struct span segment)
 {
     struct buf key;
-    struct intake intake;
-    const char *wrong = "the key is not percent-encoded";
-    if (!is_authentic(visitor, request))
-        return;
     buf_init(&key, visitor->realtime->heap);
-    if (url_put_decoded(&key, segment) &&
-        intake_one(visitor->realtime, buf_span(&key), request->body, &intake, &wrong))
-        answer_intake(visitor, request, &intake);
+    if (!url_put_decoded(&key, segment))
+        put_refusal(visitor, request,
+                    &(struct refusal){400, "the key is not percent-encoded", NULL});
     else
-        refuse_intake(visitor, request, wrong);
+        (request->method == HTTP_METHOD_PUT ? put_topic : get_topic)(visitor, request,
+                                                                     buf_span(&key));
     buf_deinit(&key);
 }
 
 // ---- routing
 
+enum allowed { ALLOWS_GET, ALLOWS_GET_PUT }; // GET has HEAD too
+
 static const struct path {
     const char *path;
-    enum http_method method; // GET has HEAD too
+    enum allowed allowed;
     void (*answer)(struct visitor *visitor, const struct http_request *request);
 } paths[] = {
-    {"/v1/stream", HTTP_METHOD_GET, answer_stream},
-    {"/v1/topics", HTTP_METHOD_PUT, answer_topics},
-    {"/regions.json", HTTP_METHOD_GET, answer_regions},
-    {"/livez", HTTP_METHOD_GET, answer_live},
-    {"/readyz", HTTP_METHOD_GET, answer_ready},
-    {"/metrics", HTTP_METHOD_GET, answer_metrics},
+    {"/v1/stream", ALLOWS_GET, answer_stream},     {"/v1/poll", ALLOWS_GET, answer_poll},
+    {"/v1/topics", ALLOWS_GET_PUT, answer_topics}, {"/regions.json", ALLOWS_GET, answer_regions},
+    {"/livez", ALLOWS_GET, answer_live},           {"/readyz", ALLOWS_GET, answer_ready},
+    {"/metrics", ALLOWS_GET, answer_metrics},
 };
 
 // Whether the method is the path's; else it has been answered.
 static bool is_method(struct visitor *visitor, const struct http_request *request,
-                      enum http_method method)
+                      enum allowed allowed)
 {
-    if (request->method == method ||
-        (method == HTTP_METHOD_GET && request->method == HTTP_METHOD_HEAD))
+    if (request->method == HTTP_METHOD_GET || request->method == HTTP_METHOD_HEAD ||
+        (allowed == ALLOWS_GET_PUT && request->method == HTTP_METHOD_PUT))
         return true;
-    put_refusal(
-        visitor, request,
-        &(struct refusal){405, NULL,
-                          method == HTTP_METHOD_GET ? "Allow: GET, HEAD\r\n" : "Allow: PUT\r\n"});
+    put_refusal(visitor, request,
+                &(struct refusal){405, NULL,
+                                  allowed == ALLOWS_GET ? "Allow: GET, HEAD\r\n"
+                                                        : "Allow: GET, HEAD, PUT\r\n"});
     return false;
 }
 
@@ -246,7 +364,7 @@ static bool answer_named(struct visitor *visitor, const struct http_request *req
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         if (!span_is_equal(request->path, span_text(paths[i].path)))
             continue;
-        if (is_method(visitor, request, paths[i].method))
+        if (is_method(visitor, request, paths[i].allowed))
             paths[i].answer(visitor, request);
         return true;
     }
@@ -265,13 +383,15 @@ void site_answer(struct visitor *visitor, const struct http_request *request)
 {
     struct span segment;
     const struct asset *asset = asset_find(request->path);
-    if (asset) {
-        if (is_method(visitor, request, HTTP_METHOD_GET))
+    if (echo_answer(visitor, request)) {
+        return;
+    } else if (asset) {
+        if (is_method(visitor, request, ALLOWS_GET))
             answer_asset(visitor, request, asset);
     } else if (is_topic_path(request->path, &segment)) {
-        if (is_method(visitor, request, HTTP_METHOD_PUT))
+        if (is_method(visitor, request, ALLOWS_GET_PUT))
             answer_topic(visitor, request, segment);
-    } else if (!answer_named(visitor, request) && !echo_answer(visitor, request)) {
+    } else if (!answer_named(visitor, request)) {
         put_refusal(visitor, request, &(struct refusal){404, NULL, NULL});
     }
 }

@@ -5,20 +5,27 @@
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/decimal.h"
 #include "base/owner.h"
 #include "os/clock.h"
 #include "realtime/echo.h"
+#include "realtime/events.h"
+#include "realtime/grant.h"
 #include "realtime/part.h"
 #include "realtime/site.h"
 #include "realtime/talk.h"
 #include "wire/http_put.h"
+#include "wire/json.h"
 
 _Static_assert(sizeof(struct visitor) + sizeof(struct subscription) <= 512,
                "an idle subscriber of one key costs at most half a KiB");
 
 static const uint32_t sweep_ms[SWEEPS] = {
-    [SWEEP_ARRIVING] = VISITOR_ARRIVING_MS, [SWEEP_IDLE] = VISITOR_IDLE_MS,
-    [SWEEP_LIVE] = VISITOR_PING_MS,         [SWEEP_CHOKED] = VISITOR_CHOKED_MS,
+    [SWEEP_ARRIVING] = VISITOR_ARRIVING_MS,
+    [SWEEP_IDLE] = VISITOR_IDLE_MS,
+    [SWEEP_LIVE] = VISITOR_PING_MS,
+    [SWEEP_CHOKED] = VISITOR_CHOKED_MS,
+    [SWEEP_ANSWERED] = 0,
     [SWEEP_CLOSING] = VISITOR_CLOSING_MS,
 };
 
@@ -63,6 +70,12 @@ static void sweep_join(struct visitor *visitor, enum visitor_sweep sweep)
 static void ping(struct visitor *visitor)
 {
     static const uint8_t frames[] = {0x89, 0x00, 0x81, 0x02, '{', '}'};
+    if (!visitor_is_socket(visitor)) {
+        events_ping(visitor);
+        if (visitor->sweep == SWEEP_LIVE)
+            sweep_join(visitor, SWEEP_LIVE);
+        return;
+    }
     if (visitor->pings_unanswered == VISITOR_PINGS_MAX) {
         visitor->realtime->gauges.closed_silent++;
         visitor_end(visitor, WEBSOCKET_CODE_GOING_AWAY, "no answer to pings: reconnect");
@@ -70,8 +83,28 @@ static void ping(struct visitor *visitor)
     }
     visitor->pings_unanswered++;
     if (stream_unsent(&visitor->stream) == 0)
-        stream_send(&visitor->stream, span_of(frames, visitor->is_echo ? 2 : sizeof(frames)));
+        stream_send(&visitor->stream,
+                    span_of(frames, visitor->mode == VISITOR_ECHO ? 2 : sizeof(frames)));
     sweep_join(visitor, SWEEP_LIVE);
+}
+
+// What came behind the request meanwhile is looked at now.
+static void end_poll(struct visitor *visitor)
+{
+    talk_end(visitor);
+    grant_end(visitor);
+    fanout_forget(&visitor->realtime->fanout, &visitor->subscriber);
+    visitor->subscriber = (struct subscriber){0};
+    visitor->realtime->visitors.live_count--;
+    visitor->mode = VISITOR_HTTP;
+    visitor->http = (struct http_parser){0};
+    sweep_join(visitor, SWEEP_IDLE);
+    if (visitor->is_last) {
+        stream_close(&visitor->stream, 0);
+        return;
+    }
+    stream_pause(&visitor->stream);
+    stream_resume(&visitor->stream);
 }
 
 static void fall_due(struct visitor *visitor)
@@ -88,6 +121,9 @@ static void fall_due(struct visitor *visitor)
     case SWEEP_IDLE:
         sweep_join(visitor, SWEEP_CLOSING);
         stream_close(&visitor->stream, 0);
+        return;
+    case SWEEP_ANSWERED:
+        end_poll(visitor);
         return;
     case SWEEP_CLOSING:
         stream_abort(&visitor->stream, -ETIMEDOUT);
@@ -117,7 +153,11 @@ static void on_due(struct loop_timer *timer)
 
 void visitor_say(struct visitor *visitor, enum websocket_opcode opcode, struct span payload)
 {
-    websocket_put_frame(stream_out(&visitor->stream), opcode, payload);
+    struct buf *out = stream_out(&visitor->stream);
+    bool is_packed = visitor->mode == VISITOR_ECHO && visitor->websocket.deflate &&
+                     (opcode == WEBSOCKET_TEXT || opcode == WEBSOCKET_BINARY);
+    if (!is_packed || !websocket_put_packed(out, visitor->websocket.deflate, opcode, payload))
+        websocket_put_frame(out, opcode, payload);
     stream_written(&visitor->stream);
 }
 
@@ -125,7 +165,10 @@ void visitor_end(struct visitor *visitor, uint16_t code, const char *reason)
 {
     struct stream *stream = &visitor->stream;
     if (!stream->is_closing) {
-        websocket_put_close(stream_out(stream), code, reason);
+        if (visitor_is_socket(visitor))
+            websocket_put_close(stream_out(stream), code, reason);
+        else
+            events_end(visitor, reason);
         stream_written(stream);
         stream_close(stream, 0);
     }
@@ -133,15 +176,19 @@ void visitor_end(struct visitor *visitor, uint16_t code, const char *reason)
         sweep_join(visitor, SWEEP_CLOSING);
 }
 
-bool visitor_tell(struct subscriber *subscriber, struct span frame)
+// A client that remembers versions must know of which epoch they are.
+static void tell_epoch(struct visitor *visitor, const struct topic *topic)
 {
-    struct visitor *visitor = owner_of(subscriber, struct visitor, subscriber);
-    struct stream *stream = &visitor->stream;
-    if (stream->is_blocked || stream->is_closing) {
-        if (visitor->sweep == SWEEP_LIVE)
-            sweep_join(visitor, SWEEP_CHOKED);
-        return false;
-    }
+    struct buf *out = &visitor->realtime->answer;
+    buf_clear(out);
+    buf_put_text(out, "{\"epoch\":");
+    json_put_string(out, board_epoch(&visitor->realtime->board, topic));
+    buf_put_byte(out, '}');
+    visitor_say(visitor, WEBSOCKET_TEXT, buf_span(out));
+}
+
+static void offer(struct stream *stream, struct span frame)
+{
     size_t sent = 0;
     if (stream_unsent(stream) == 0) {
         ssize_t taken = send(stream->watch.fd, frame.ptr, frame.len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -149,6 +196,27 @@ bool visitor_tell(struct subscriber *subscriber, struct span frame)
     }
     if (sent < frame.len)
         stream_send(stream, span_of(frame.ptr + sent, frame.len - sent));
+}
+
+bool visitor_tell(struct subscriber *subscriber, const struct fanout_frame *frame)
+{
+    struct visitor *visitor = owner_of(subscriber, struct visitor, subscriber);
+    struct stream *stream = &visitor->stream;
+    if (stream->is_blocked || stream->is_closing || visitor->sweep == SWEEP_ANSWERED) {
+        if (visitor->sweep == SWEEP_LIVE)
+            sweep_join(visitor, SWEEP_CHOKED);
+        return false;
+    }
+    if (!visitor_is_socket(visitor)) {
+        events_tell(visitor, frame);
+        return true;
+    }
+    if (frame->is_new_epoch)
+        tell_epoch(visitor, frame->topic);
+    struct span bytes = visitor->websocket.deflate
+                            ? fanout_packed(&visitor->realtime->fanout, frame)
+                            : frame->whole;
+    offer(stream, bytes);
     return true;
 }
 
@@ -174,7 +242,7 @@ bool visitor_spend(struct visitor *visitor, uint16_t words)
 
 static void take_message(struct visitor *visitor, const struct websocket_message *message)
 {
-    if (visitor->is_echo) {
+    if (visitor->mode == VISITOR_ECHO) {
         visitor_say(visitor, message->opcode, message->payload);
         return;
     }
@@ -193,7 +261,7 @@ static void take_frame(struct visitor *visitor, const struct websocket_message *
         take_message(visitor, message);
         return;
     case WEBSOCKET_PING:
-        if (visitor->is_echo || visitor_spend(visitor, VISITOR_MESSAGE_WORDS))
+        if (visitor->mode == VISITOR_ECHO || visitor_spend(visitor, VISITOR_MESSAGE_WORDS))
             visitor_say(visitor, WEBSOCKET_PONG, message->payload);
         return;
     case WEBSOCKET_CLOSE:
@@ -232,19 +300,46 @@ static size_t read_frame(struct visitor *visitor, struct span input)
     }
 }
 
+void visitor_go_live(struct visitor *visitor, enum visitor_mode mode)
+{
+    visitor->mode = (uint8_t)mode;
+    visitor->realtime->visitors.live_count++;
+    sweep_join(visitor, SWEEP_LIVE);
+}
+
+void visitor_answered(struct visitor *visitor)
+{
+    sweep_join(visitor, SWEEP_ANSWERED);
+}
+
+// The one pair of zlib streams is made when somebody first wants it; without memory for it the
+// extension is declined.
+static struct deflate *obtain_deflate(struct realtime *realtime)
+{
+    if (!realtime->deflate && deflate_new(&realtime->deflate, realtime->heap) != 0)
+        return NULL;
+    realtime->fanout.deflate = realtime->deflate;
+    return realtime->deflate;
+}
+
 void visitor_upgrade(struct visitor *visitor, const struct http_request *request,
                      const char *protocol)
 {
     struct realtime *realtime = visitor->realtime;
-    websocket_put_upgrade(stream_out(&visitor->stream), request, protocol);
+    struct buf *headers = &realtime->answer;
+    struct deflate_offer offered = deflate_read_offer(request);
+    struct deflate *deflate = offered.is_met ? obtain_deflate(realtime) : NULL;
+    buf_clear(headers);
+    if (deflate)
+        deflate_put_answer(headers, &offered);
+    websocket_put_upgrade(stream_out(&visitor->stream), request, protocol, buf_span(headers));
     stream_written(&visitor->stream);
     websocket_init(&visitor->websocket, WEBSOCKET_SERVER, realtime->heap);
-    visitor->is_live = true;
+    visitor->websocket.deflate = deflate;
     visitor->words_left = VISITOR_WORDS_MAX;
     visitor->earned_ms = (uint32_t)loop_now_ms(realtime->loop);
-    realtime->visitors.live_count++;
     realtime->gauges.upgrades++;
-    sweep_join(visitor, SWEEP_LIVE);
+    visitor_go_live(visitor, VISITOR_SOCKET);
 }
 
 // ---- in: HTTP
@@ -294,15 +389,31 @@ static size_t read_request(struct visitor *visitor, struct span input)
 static void hold(struct visitor *visitor, size_t left)
 {
     struct visitors *visitors = &visitor->realtime->visitors;
-    size_t held = left + (visitor->is_live ? visitor->websocket.partial.len : 0);
+    size_t held = left + (visitor_is_socket(visitor) ? visitor->websocket.partial.len : 0);
     visitors->held_bytes += held - visitor->held_bytes;
     visitor->held_bytes = (uint32_t)held;
     if (visitors->held_bytes <= VISITORS_HELD_BYTES_MAX || visitor->stream.is_closing)
         return;
-    if (visitor->is_live)
+    if (visitor->mode != VISITOR_HTTP)
         visitor_end(visitor, 1013, "too much at once: try again later");
     else
         refuse(visitor, &(struct http_fault){503, "too much at once: try again later"});
+}
+
+static size_t read_some(struct visitor *visitor, struct span input)
+{
+    switch ((enum visitor_mode)visitor->mode) {
+    case VISITOR_HTTP:
+        return read_request(visitor, input);
+    case VISITOR_POLL:
+        return 0; // a further request waits
+    case VISITOR_EVENTS:
+        return input.len; // nothing more is expected
+    case VISITOR_SOCKET:
+    case VISITOR_ECHO:
+        return read_frame(visitor, input);
+    }
+    return input.len;
 }
 
 static size_t on_input(struct stream *stream, struct span input)
@@ -311,7 +422,7 @@ static size_t on_input(struct stream *stream, struct span input)
     size_t used = 0;
     while (used < input.len && !stream->is_closing) {
         struct span rest = span_of(input.ptr + used, input.len - used);
-        size_t step = visitor->is_live ? read_frame(visitor, rest) : read_request(visitor, rest);
+        size_t step = read_some(visitor, rest);
         if (step == 0)
             break;
         used += step;
@@ -337,11 +448,12 @@ static void on_closed(struct stream *stream, int fault)
     (void)fault;
     sweep_leave(visitor);
     talk_end(visitor);
+    grant_end(visitor);
     fanout_forget(&realtime->fanout, &visitor->subscriber);
-    if (visitor->is_live) {
+    if (visitor_is_socket(visitor))
         websocket_deinit(&visitor->websocket);
+    if (visitor->mode != VISITOR_HTTP)
         realtime->visitors.live_count--;
-    }
     realtime->visitors.count--;
     realtime->visitors.held_bytes -= visitor->held_bytes;
     heap_free(realtime->heap, visitor, sizeof(*visitor));
@@ -389,14 +501,34 @@ void visitors_start(struct realtime *realtime)
     buf_init(&visitors->payload, realtime->heap);
 }
 
+// Says how long the client is to wait before it comes back: a crowd that is let go together comes
+// back one by one.
+static void spread(struct visitor *visitor)
+{
+    struct realtime *realtime = visitor->realtime;
+    uint64_t wait_ms = prng_below(&realtime->upstream.prng, realtime->options->spread_ms);
+    if (visitor->mode == VISITOR_EVENTS)
+        events_spread(visitor, wait_ms);
+    if (visitor->mode != VISITOR_SOCKET || visitor->stream.is_closing)
+        return;
+    struct buf *text = &realtime->answer;
+    buf_clear(text);
+    buf_put_text(text, "{\"retry\":");
+    decimal_put_unsigned(text, wait_ms);
+    buf_put_byte(text, '}');
+    visitor_say(visitor, WEBSOCKET_TEXT, buf_span(text));
+}
+
 void visitors_end_one(struct realtime *realtime, uint16_t code, const char *reason)
 {
     struct visitors *visitors = &realtime->visitors;
     struct visitor *visitor = visitors->sweeps[SWEEP_CHOKED].first;
     if (!visitor)
         visitor = visitors->sweeps[SWEEP_LIVE].first;
-    if (visitor)
-        visitor_end(visitor, code, reason);
+    if (!visitor)
+        return;
+    spread(visitor);
+    visitor_end(visitor, code, reason);
 }
 
 void visitors_stop(struct realtime *realtime)

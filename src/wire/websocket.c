@@ -7,6 +7,7 @@
 
 #define FIN         0x80
 #define RESERVED    0x70
+#define PACKED      0x40 // RSV1, of a message's first frame
 #define OPCODE      0x0f
 #define MASKED      0x80
 #define CONTROL_MAX 125
@@ -33,7 +34,7 @@ static int refuse(struct websocket *websocket, uint16_t code)
 // ---- the head of a frame
 
 struct frame {
-    bool is_final, is_masked, is_control;
+    bool is_final, is_masked, is_control, is_packed;
     uint8_t opcode;
     uint8_t mask[4];
     size_t head_len;
@@ -62,6 +63,7 @@ static bool read_head(struct span input, struct frame *frame)
     uint8_t first = input.ptr[0], second = input.ptr[1];
     size_t extended = length_bytes(second);
     frame->is_final = first & FIN;
+    frame->is_packed = first & PACKED;
     frame->opcode = first & OPCODE;
     frame->is_control = frame->opcode & 8;
     frame->is_masked = second & MASKED;
@@ -85,7 +87,9 @@ static uint16_t judge_start(const struct websocket *websocket, struct span input
     uint8_t first = input.ptr[0], opcode = first & OPCODE;
     bool is_data = opcode == WEBSOCKET_TEXT || opcode == WEBSOCKET_BINARY;
     bool is_control = opcode & 8;
-    if ((first & RESERVED) || !is_known(opcode) || (is_control && !(first & FIN)))
+    uint8_t allowed = websocket->deflate && is_data ? PACKED : 0;
+    uint8_t reserved = first & RESERVED & (uint8_t)~allowed;
+    if (reserved || !is_known(opcode) || (is_control && !(first & FIN)))
         return WEBSOCKET_CODE_PROTOCOL;
     if ((is_data && websocket->opcode) || (opcode == WEBSOCKET_CONTINUATION && !websocket->opcode))
         return WEBSOCKET_CODE_PROTOCOL;
@@ -185,6 +189,19 @@ static bool extend_text(struct websocket *websocket, struct span piece, bool is_
            (!is_final || utf8_is_complete(&websocket->check));
 }
 
+// A deflated message is judged when it is whole.
+static int unpack(struct websocket *websocket, struct span *payload)
+{
+    int outcome =
+        deflate_unpack(websocket->deflate, *payload, websocket->message_bytes_max, payload);
+    if (outcome > 0)
+        return refuse(websocket, outcome == DEFLATE_E_LONG ? WEBSOCKET_CODE_TOO_LARGE
+                                                           : WEBSOCKET_CODE_PROTOCOL);
+    if (outcome == 0 && websocket->opcode == WEBSOCKET_TEXT && !utf8_is_valid(*payload))
+        return refuse(websocket, WEBSOCKET_CODE_NOT_UTF8);
+    return outcome;
+}
+
 static int take_data(struct websocket *websocket, const struct frame *frame, const uint8_t *from,
                      struct buf *scratch, struct websocket_message *out_message)
 {
@@ -197,16 +214,22 @@ static int take_data(struct websocket *websocket, const struct frame *frame, con
     }
     if (frame->opcode != WEBSOCKET_CONTINUATION) {
         websocket->opcode = frame->opcode;
+        websocket->is_packed = frame->is_packed;
         websocket->check = (struct utf8){0};
     }
     struct span piece =
         frame->len ? span_of(to->ptr + before, (size_t)frame->len) : (struct span){0};
-    if (websocket->opcode == WEBSOCKET_TEXT && !extend_text(websocket, piece, frame->is_final))
+    if (websocket->opcode == WEBSOCKET_TEXT && !websocket->is_packed &&
+        !extend_text(websocket, piece, frame->is_final))
         return refuse(websocket, WEBSOCKET_CODE_NOT_UTF8);
     if (!frame->is_final)
         return WEBSOCKET_E_FRAGMENT;
+    struct span payload = buf_span(to);
+    int outcome = websocket->is_packed ? unpack(websocket, &payload) : 0;
+    if (outcome)
+        return outcome;
     *out_message = (struct websocket_message){.opcode = (enum websocket_opcode)websocket->opcode,
-                                              .payload = buf_span(to)};
+                                              .payload = payload};
     websocket->opcode = 0;
     websocket->is_given = !is_whole;
     return 0;
@@ -256,10 +279,36 @@ static void put_head(struct buf *out, enum websocket_opcode opcode, size_t len, 
     buf_advance(out, 2 + extended);
 }
 
+size_t websocket_head_len(size_t frame_len)
+{
+    return frame_len > 0xffff + 4 ? 10 : frame_len > CONTROL_MAX + 2 ? 4 : 2;
+}
+
 void websocket_put_frame(struct buf *out, enum websocket_opcode opcode, struct span payload)
 {
     put_head(out, opcode, payload.len, 0);
     buf_put(out, payload);
+}
+
+bool websocket_put_packed(struct buf *out, struct deflate *deflate, enum websocket_opcode opcode,
+                          struct span payload)
+{
+    size_t mark = out->len;
+    uint8_t *to = buf_reserve(out, WEBSOCKET_HEAD_BYTES_MAX);
+    if (!to)
+        return false;
+    buf_advance(out, WEBSOCKET_HEAD_BYTES_MAX); // for the longest head; the payload moves to it
+    if (!deflate_pack(deflate, out, payload)) {
+        out->len = mark;
+        return false;
+    }
+    size_t len = out->len - mark - WEBSOCKET_HEAD_BYTES_MAX;
+    out->len = mark;
+    put_head(out, opcode, len, 0);
+    out->ptr[mark] |= PACKED;
+    memmove(out->ptr + out->len, out->ptr + mark + WEBSOCKET_HEAD_BYTES_MAX, len);
+    buf_advance(out, len);
+    return true;
 }
 
 // The code big-endian and the reason, cut between characters so that the frame stays UTF-8.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// WebSocket frames (RFC 6455), no extensions. A frame is taken when it is whole: the caller keeps
-// incomplete bytes and shows them again, longer. Payloads are unmasked on the way out: those of
-// unfragmented messages into scratch memory that one loop's connections share, those of fragmented
-// ones into the connection's own, which is held only while a message is under way.
+// WebSocket frames (RFC 6455), with permessage-deflate where both ends want it. A frame is taken
+// when it is whole: the caller keeps incomplete bytes and shows them again, longer. Payloads are
+// unmasked on the way out: those of unfragmented messages into scratch memory that one loop's
+// connections share, those of fragmented ones into the connection's own, which is held only while a
+// message is under way.
 #pragma once
+#include "wire/deflate.h"
 #include "wire/http.h"
 #include "wire/utf8.h"
 
@@ -28,18 +30,21 @@ enum websocket_code {
     WEBSOCKET_CODE_POLICY = 1008,
     WEBSOCKET_CODE_TOO_LARGE = 1009,
     WEBSOCKET_CODE_RESTART = 1012,
+    WEBSOCKET_CODE_EXPIRED = 4001, // a token: come back with a new one
     WEBSOCKET_CODE_SLOW = 4008,
 };
 
 enum websocket_role { WEBSOCKET_SERVER, WEBSOCKET_CLIENT }; // of this end
 
-struct websocket {      // 56 bytes a connection
-    struct buf partial; // fragments of the message under way
+struct websocket {           // 64 bytes a connection
+    struct buf partial;      // fragments of the message under way
+    struct deflate *deflate; // NULL: not negotiated; borrows, one may serve many
     struct utf8 check;
     uint8_t opcode; // of the message under way; 0: none
     uint8_t role;
-    bool is_given; // partial was given out; the next call drops it
-    uint16_t code; // after WEBSOCKET_E_PROTOCOL: what to close with
+    bool is_given;  // partial was given out; the next call drops it
+    bool is_packed; // the message under way is deflated
+    uint16_t code;  // after WEBSOCKET_E_PROTOCOL: what to close with
     uint32_t message_bytes_max;
 };
 
@@ -63,6 +68,11 @@ int websocket_parse(struct websocket *websocket, struct span input, struct buf *
 
 // Unmasked, as servers send; the bytes may be shared by any number of connections.
 void websocket_put_frame(struct buf *out, enum websocket_opcode opcode, struct span payload);
+// How long the head is of an unmasked frame of so many bytes in all.
+size_t websocket_head_len(size_t frame_len);
+// The same, deflated: for who has negotiated it. False: no memory, nothing was written.
+bool websocket_put_packed(struct buf *out, struct deflate *deflate, enum websocket_opcode opcode,
+                          struct span payload);
 // Reason text is cut at 123 bytes, between characters. WEBSOCKET_CODE_NONE: an empty Close, as the
 // answer to one.
 void websocket_put_close(struct buf *out, uint16_t code, const char *reason);
@@ -75,9 +85,9 @@ void websocket_put_masked(struct buf *out, enum websocket_opcode opcode, struct 
 uint16_t websocket_check_upgrade(const struct http_request *request);
 // Whether the client offers this subprotocol.
 bool websocket_offers(const struct http_request *request, const char *protocol);
-// The 101 response; protocol NULL: none chosen.
+// The 101 response; protocol NULL: none chosen; `headers` are further lines, each with its CR LF.
 void websocket_put_upgrade(struct buf *out, const struct http_request *request,
-                           const char *protocol);
+                           const char *protocol, struct span headers);
 
 // The client's side. `nonce` is 16 bytes of chance.
 struct websocket_call {

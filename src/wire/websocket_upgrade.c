@@ -61,7 +61,7 @@ bool websocket_offers(const struct http_request *request, const char *protocol)
 }
 
 void websocket_put_upgrade(struct buf *out, const struct http_request *request,
-                           const char *protocol)
+                           const char *protocol, struct span headers)
 {
     char accept[ACCEPT_LEN + 1];
     write_accept(request->field[HTTP_FIELD_WEBSOCKET_KEY], accept);
@@ -70,6 +70,7 @@ void websocket_put_upgrade(struct buf *out, const struct http_request *request,
     http_put_header(out, "Sec-WebSocket-Accept", span_text(accept));
     if (protocol)
         http_put_header(out, "Sec-WebSocket-Protocol", span_text(protocol));
+    buf_put(out, headers);
     buf_put_text(out, "\r\n");
 }
 

@@ -9,13 +9,16 @@
 #include <cmocka.h>
 #include "realtime/fanout.h"
 #include "tests/lib/heap_libc.h"
+#include "wire/deflate.h"
 
 #define CLIENTS 40
 
 struct client { // notes what it is sent, without the frame's head
     struct subscriber subscriber;
-    bool is_busy;
-    unsigned frames;
+    struct fanout *fanout;
+    bool is_busy, is_packed;
+    unsigned frames, epochs;
+    size_t last_len;
     const uint8_t *last_bytes;
     char last[4096];
 };
@@ -27,14 +30,20 @@ struct fixture {
     struct client clients[CLIENTS];
 };
 
-static bool take(struct subscriber *subscriber, struct span frame)
+static bool take(struct subscriber *subscriber, const struct fanout_frame *told)
 {
     struct client *client = (struct client *)subscriber;
     if (client->is_busy)
         return false;
+    struct span frame = told->whole;
     size_t head = frame.ptr[1] < 126 ? 2 : frame.ptr[1] == 126 ? 4 : 10;
     assert_int_equal(frame.ptr[0], 0x81);
+    assert_int_equal(head, told->head_len);
     client->frames++;
+    client->epochs += told->is_new_epoch;
+    if (client->is_packed)
+        frame = fanout_packed(client->fanout, told);
+    client->last_len = frame.len;
     client->last_bytes = frame.ptr;
     size_t len = frame.len - head < sizeof(client->last) ? frame.len - head : 0;
     memcpy(client->last, frame.ptr + head, len);
@@ -276,6 +285,88 @@ static void many_keys_leave_in_frames_of_bounded_size(void **state)
     assert_int_equal(fixture->clients[0].subscriber.pending_count, 0);
 }
 
+static void update(struct fixture *fixture, const char *key, const char *epoch, uint64_t version)
+{
+    struct topic *topic = obtain(fixture, key);
+    struct topic_update newer = {.epoch = span_text(epoch), .value = 7, .version = version};
+    assert_int_equal(board_apply(&fixture->board, topic, &newer), 0);
+    fanout_change(&fixture->fanout, topic);
+}
+
+static void values_of_two_epochs_are_not_in_one_frame(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client *client = &fixture->clients[0];
+    track(fixture, 0, "a");
+    track(fixture, 0, "b");
+    update(fixture, "a", "one", 5);
+    update(fixture, "b", "one", 6);
+    fanout_tick(&fixture->fanout);
+    assert_int_equal(client->frames, 1);
+    assert_int_equal(client->epochs, 1);
+    update(fixture, "a", "two", 1);
+    update(fixture, "b", "one", 7);
+    fanout_tick(&fixture->fanout);
+    assert_int_equal(client->frames, 3);
+    assert_int_equal(client->epochs, 3);
+    update(fixture, "b", "two", 2);
+    update(fixture, "a", "two", 3);
+    fanout_tick(&fixture->fanout);
+    assert_int_equal(client->frames, 4);
+    assert_int_equal(client->epochs, 4);
+}
+
+static void who_says_what_it_has_is_not_told_it_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct client *client = &fixture->clients[0];
+    client->subscriber.epoch_mark = board_epoch_mark(&fixture->board, span_text("e"));
+    track(fixture, 0, "same")->told = 4 + 1;
+    track(fixture, 0, "newer")->told = 4 + 1;
+    update(fixture, "same", "e", 4);
+    update(fixture, "newer", "e", 5);
+    fanout_owe_all(&fixture->fanout, obtain(fixture, "same"));
+    fanout_owe_all(&fixture->fanout, obtain(fixture, "newer"));
+    fanout_flush(&fixture->fanout);
+    assert_int_equal(client->frames, 1);
+    assert_string_equal(client->last, "{\"c\":[[\"newer\",7,5]]}");
+    client = &fixture->clients[1]; // the same versions of another epoch are none
+    client->subscriber.epoch_mark = board_epoch_mark(&fixture->board, span_text("before"));
+    struct subscription *other = track(fixture, 1, "same");
+    other->told = 4 + 1;
+    fanout_owe(&fixture->fanout, other);
+    fanout_flush(&fixture->fanout);
+    assert_string_equal(client->last, "{\"c\":[[\"same\",7,4]]}");
+}
+
+static void a_frame_of_many_is_packed_once_for_all_who_want_it_so(void **state)
+{
+    struct fixture *fixture = *state;
+    char key[32];
+    assert_int_equal(deflate_new(&fixture->fanout.deflate, &fixture->heap.heap), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        fixture->clients[i].fanout = &fixture->fanout;
+        fixture->clients[i].is_packed = i % 2;
+        for (int k = 0; k < 10; k++) {
+            snprintf(key, sizeof key, "page:/article/%d", k);
+            track(fixture, i, key);
+        }
+    }
+    for (int k = 0; k < 10; k++) {
+        snprintf(key, sizeof key, "page:/article/%d", k);
+        change(fixture, key, 1000 + k);
+    }
+    fanout_tick(&fixture->fanout);
+    assert_int_equal(fixture->fanout.frames_packed, 1);
+    for (int i = 2; i < CLIENTS; i++) {
+        assert_int_equal(fixture->clients[i].last_len, fixture->clients[i % 2].last_len);
+        assert_ptr_equal(fixture->clients[i].last_bytes, fixture->clients[i % 2].last_bytes);
+    }
+    assert_true(fixture->clients[1].last_len * 2 < fixture->clients[0].last_len);
+    deflate_free(fixture->fanout.deflate);
+    fixture->fanout.deflate = NULL;
+}
+
 static void a_failed_allocation_loses_no_newest_value(void **state)
 {
     struct fixture *fixture = *state;
@@ -329,6 +420,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_key_is_told_as_json_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_keys_leave_in_frames_of_bounded_size, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(values_of_two_epochs_are_not_in_one_frame, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_says_what_it_has_is_not_told_it_again, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_frame_of_many_is_packed_once_for_all_who_want_it_so,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failed_allocation_loses_no_newest_value, set_up,
                                         tear_down),
     };

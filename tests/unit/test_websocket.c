@@ -344,7 +344,7 @@ static void the_example_of_the_standard_is_answered(void **state)
     assert_int_equal(websocket_check_upgrade(&request), 0);
     assert_true(websocket_offers(&request, "superchat"));
     assert_false(websocket_offers(&request, "super"));
-    websocket_put_upgrade(&fixture.stream, &request, "superchat");
+    websocket_put_upgrade(&fixture.stream, &request, "superchat", (struct span){0});
     assert_true(span_is_equal(buf_span(&fixture.stream),
                               span_text("HTTP/1.1 101 Switching Protocols\r\n"
                                         "Upgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -405,7 +405,7 @@ static void both_ends_of_the_handshake_agree(void **state)
     read_request(&fixture, (const char *)fixture.text.ptr, &request);
     assert_int_equal(websocket_check_upgrade(&request), 0);
     assert_true(websocket_offers(&request, "quipu.v1.json"));
-    websocket_put_upgrade(&fixture.stream, &request, NULL);
+    websocket_put_upgrade(&fixture.stream, &request, NULL, (struct span){0});
     struct http_parser parser = {0};
     struct http_response response;
     size_t used;

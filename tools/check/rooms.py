@@ -50,6 +50,7 @@ LIBRARIES = [
     ("pthread.h",         "pthread_",                ["keyspace", "os", "db", "script"]),
     ("llhttp.h",          "llhttp_",                 ["wire/http.c", "wire/http_head.c"]),
     ("openssl/",          "HMAC EVP_ CRYPTO_ SHA1 OPENSSL_", ["wire/hmac.c", "wire/websocket_upgrade.c"]),
+    ("zlib.h",            "deflate inflate",       ["wire/deflate.c"]),
     ("nmmintrin.h",       "",                        ["base/crc32c.c"]),
     ("lua",               "lua_ luaL_ luaopen_",     ["script"]),
     ("lauxlib.h",         "",                        ["script"]),

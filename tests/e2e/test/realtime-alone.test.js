@@ -136,6 +136,24 @@ test("a key that many track is asked for once; many keys share a request and a c
   for (const stream of streams) await stream.close();
 });
 
+test("10,000 keys tracked in a second are asked for in batches, each once", async () => {
+  const streams = await Promise.all(Array.from({ length: 10 }, () => Stream.open(realtime.port)));
+  const asked = service.asked.length;
+  const begun = Date.now();
+  for (const [s, stream] of streams.entries()) {
+    for (let i = 0; i < 1000; i += 100) {
+      stream.send({ track: Array.from({ length: 100 }, (_, k) => `storm:${s}:${i + k}`) });
+    }
+  }
+  for (const [s, stream] of streams.entries()) await stream.shows(`storm:${s}:999`, 11);
+  const all = service.asked.slice(asked);
+  assert.equal(all.flat().length, 10_000);
+  assert.equal(new Set(all.flat()).size, 10_000);
+  assert.ok(all.length <= 150, `${all.length} requests`);
+  console.log(`10,000 keys: ${all.length} requests, ${Date.now() - begun} ms until the last value`);
+  for (const stream of streams) stream.kill();
+});
+
 test("a service that refuses is asked again, and readiness says so meanwhile", async () => {
   service.refusals = 3;
   const stream = await Stream.open(realtime.port);

@@ -13,6 +13,7 @@
 #define LIMIT_CHANGE_ORDER  64
 #define LIMIT_REQUEST_BYTES 8192
 #define LIMIT_REQUEST_ARGS  64
+#define LIMIT_QUEUED_BYTES  4096
 #define LIMIT_OUTPUT_BYTES  65536
 #define LIMIT_CLIENTS       64
 #define LIMIT_PEERS         4
@@ -31,6 +32,7 @@
 #define LIMIT_CHANGE_ORDER  262144   // changed keys remembered for peers; behind it, a walk
 #define LIMIT_REQUEST_BYTES 16777216 // one RESP command, all its arguments
 #define LIMIT_REQUEST_ARGS  1048576  // arguments of one RESP command
+#define LIMIT_QUEUED_BYTES  16777216 // what MULTI has queued and WATCH remembers
 #define LIMIT_OUTPUT_BYTES  33554432 // unsent reply bytes of one client, then it is closed
 #define LIMIT_CLIENTS       10000
 #define LIMIT_PEERS         8     // other members of a cluster

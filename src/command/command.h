@@ -30,6 +30,11 @@ enum command_flag {
     COMMAND_LONG = 1u << 12,      // its answer may be as long as the data: the client's next waits
     COMMAND_FACTS = 1u << 11,     // reads server->counts and state: they are to be fresh
     COMMAND_NO_AUTH = 1u << 20,   // also before AUTH, and whatever the user may do
+    COMMAND_SESSION = 1u << 17,   // its `apply` has the session, which waits
+    COMMAND_ATOMIC = 1u << 13,    // `apply` while no worker touches the keyspace; has the host too
+    COMMAND_AT_ONCE = 1u << 14,   // runs within MULTI too, instead of being queued
+    COMMAND_NO_MULTI = 1u << 15,  // refused within MULTI
+    COMMAND_NO_SCRIPT = 1u << 16, // refused within a script
 };
 
 struct call { // one command under way
@@ -50,13 +55,16 @@ struct call { // one command under way
     // on the replica thread:
     struct replica *replica;
     struct server *server;
-    uint64_t later; // what a command that waits keeps between its runs, 0 at the first
+    bool is_nested;  // within a transaction or a script: nothing may be waited for
+    bool is_durable; // out: the answer waits for the disk, as after COMMAND_DURABLE
+    uint64_t later;  // what a command that waits keeps between its runs, 0 at the first
 };
 
 enum {
     COMMAND_E_POST = 1, // from run: continue with `apply`; nothing was written
     COMMAND_E_TOUR,     // from run: visit every worker with call->query (client.h)
     COMMAND_E_CLOSE,    // from run: close the connection after the answer
+    COMMAND_E_BREAK,    // from run: done, and what follows is to be looked at anew
     COMMAND_E_LATER,    // from apply: nothing was written, run again after the next commit
 };
 
@@ -75,7 +83,7 @@ struct command {
 struct subcommand {
     const char *command, *name; // upper case; rows of one command stand together
     int8_t arity;               // as a command's: both names count
-    uint16_t flags;             // as a command's, for COMMAND INFO
+    uint32_t flags;             // as a command's, for COMMAND INFO
     const char *usage;          // of the arguments behind it, "" when there are none
     const char *summary;
     int (*run)(struct call *call); // NULL: the command's `apply` comes at once

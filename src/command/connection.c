@@ -3,6 +3,7 @@
 #include "base/decimal.h"
 #include "command/acl.h"
 #include "command/handlers.h"
+#include "command/transaction.h"
 
 int run_ping(struct call *call)
 {
@@ -117,12 +118,14 @@ int run_select(struct call *call)
 
 int run_reset(struct call *call)
 {
+    bool was_queueing = call->session->is_queueing;
     pubsub_leave_all(call);
+    transaction_end(call->session);
     session_reset(call->session);
     acl_enter_default(call->session, call->host->acl);
     call->reply->protocol = call->session->protocol;
     reply_simple(call->reply, "RESET");
-    return 0;
+    return was_queueing ? COMMAND_E_BREAK : 0;
 }
 
 int run_quit(struct call *call)

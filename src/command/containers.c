@@ -223,5 +223,7 @@ int run_container(struct call *call)
 int apply_container(struct call *call)
 {
     const struct subcommand *sub = choose(call);
-    return sub && sub->apply ? sub->apply(call) : 0;
+    if (!sub)
+        return 0;
+    return sub->apply ? sub->apply(call) : sub->run(call); // the latter when nested
 }

@@ -33,8 +33,9 @@ static const struct flag_name {
     uint32_t flag;
     const char *name;
 } flag_names[] = {
-    {COMMAND_WRITE, "write"}, {COMMAND_READ, "readonly"}, {COMMAND_FAST, "fast"},
-    {COMMAND_ADMIN, "admin"}, {COMMAND_PUBSUB, "pubsub"}, {COMMAND_STALE, "stale"},
+    {COMMAND_WRITE, "write"},        {COMMAND_READ, "readonly"},     {COMMAND_FAST, "fast"},
+    {COMMAND_ADMIN, "admin"},        {COMMAND_PUBSUB, "pubsub"},     {COMMAND_STALE, "stale"},
+    {COMMAND_NO_SCRIPT, "noscript"}, {COMMAND_NO_MULTI, "no_multi"},
 };
 #define FLAG_NAMES (sizeof flag_names / sizeof *flag_names)
 

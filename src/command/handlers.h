@@ -140,6 +140,15 @@ int client_getredir(struct call *call);
 int client_unblock(struct call *call);
 int client_pause(struct call *call);
 
+// transaction.c
+int run_multi(struct call *call);
+int run_exec(struct call *call);
+int apply_exec(struct call *call);
+int run_discard(struct call *call);
+int run_watch(struct call *call);
+int apply_watch(struct call *call);
+int run_unwatch(struct call *call);
+
 // server.c
 int run_time(struct call *call);
 int run_role(struct call *call);

@@ -64,8 +64,9 @@ struct server_counts { // a moment's sums over the workers
 };
 
 struct server {
-    struct acl *acl;      // the users
-    const char *acl_path; // NULL: no file
+    void (*collect)(struct server *server); // makes counts and state fresh; or NULL
+    struct acl *acl;                        // the users
+    const char *acl_path;                   // NULL: no file
     const struct server_files *files;
     char password[SERVER_PASSWORD_MAX + 1]; // requirepass, "" when there is none
     // settings

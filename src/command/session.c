@@ -2,7 +2,7 @@
 // Session state and its line in CLIENT LIST.
 #include "base/decimal.h"
 #include "command/acl.h"
-#include "command/session.h"
+#include "command/transaction.h"
 
 void session_init(struct session *session, uint64_t id, uint64_t now_ms)
 {
@@ -59,6 +59,14 @@ static void put_span(struct buf *out, const char *field, struct span value)
     buf_put(out, value);
 }
 
+static void put_multi(const struct session *session, struct buf *out)
+{
+    if (session->is_queueing)
+        decimal_put_unsigned(out, session->transaction->count);
+    else
+        buf_put_text(out, "-1");
+}
+
 // In lower case, as Redis has it.
 static void put_last(struct buf *out, const char *name)
 {
@@ -88,7 +96,8 @@ void session_put_line(const struct session *session, uint64_t now_ms, struct buf
     put_number(out, " sub=", session->topics[TOPIC_CHANNEL]);
     put_number(out, " psub=", session->topics[TOPIC_PATTERN]);
     put_number(out, " ssub=", session->topics[TOPIC_SHARD]);
-    buf_put_text(out, " multi=-1");
+    buf_put_text(out, " multi=");
+    put_multi(session, out);
     put_last(out, session->last);
     put_span(out, " user=", session_user_name(session));
     buf_put_text(out, " redir=-1");

@@ -28,6 +28,8 @@ struct session {
     bool is_guarded;  // not authenticated, or the user may not do everything: to be checked
     uint8_t protocol; // 2 or 3
     bool is_no_evict, is_no_touch;
+    bool is_queueing;                // between MULTI and EXEC
+    struct transaction *transaction; // of MULTI or WATCH (transaction.h); or NULL
     uint8_t name_len, library_len, version_len;
     char name[SESSION_TEXT_MAX];
     char library[SESSION_TEXT_MAX], version[SESSION_TEXT_MAX]; // of the client's library

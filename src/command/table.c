@@ -9,6 +9,7 @@
 #define ADD       (COMMAND_WRITE | COMMAND_FAST | COMMAND_KEY | COMMAND_COMMIT)
 #define CHANGE    (COMMAND_WRITE | COMMAND_COMMIT)
 #define STALE     (COMMAND_STALE | COMMAND_FAST)
+#define NOW       (COMMAND_AT_ONCE | COMMAND_NO_SCRIPT | COMMAND_STALE)
 #define LISTEN    (COMMAND_PUBSUB | COMMAND_SUBSCRIBED | COMMAND_ALONE | COMMAND_STALE)
 
 // name, arity, first key, last key, step, flags, group, summary, run, apply
@@ -30,7 +31,11 @@ static const struct command table[] = {
     {"DECRBY", -3, 1, 1, 1, ADD, "counter", "Subtracts from a counter.", run_decrby, apply_decrby},
     {"DEL", -2, 1, -1, 1, CHANGE, "generic", "Resets keys by what has been seen of them here.",
      NULL, apply_del},
+    {"DISCARD", 1, 0, 0, 0, NOW | COMMAND_FAST, "transactions", "Forgets what MULTI has queued.",
+     run_discard, NULL},
     {"ECHO", 2, 0, 0, 0, STALE, "connection", "Returns its argument.", run_echo, NULL},
+    {"EXEC", 1, 0, 0, 0, NOW | COMMAND_COMMIT | COMMAND_ATOMIC | COMMAND_SESSION, "transactions",
+     "Runs what was queued, in one piece.", run_exec, apply_exec},
     {"EXISTS", -2, 1, -1, 1, READ_FAST, "generic", "Counts the keys that exist.", run_exists, NULL},
     {"FLUSHALL", -1, 0, 0, 0, CHANGE, "server", "Resets every key.", NULL, apply_flush},
     {"FLUSHDB", -1, 0, 0, 0, CHANGE, "server", "Resets every key.", NULL, apply_flush},
@@ -54,6 +59,8 @@ static const struct command table[] = {
      NULL},
     {"MSET", -3, 1, -1, 2, CHANGE, "counter", "Resets counters to values, in one commit.", NULL,
      apply_mset},
+    {"MULTI", 1, 0, 0, 0, NOW | COMMAND_FAST, "transactions", "Queues what follows until EXEC.",
+     run_multi, NULL},
     {"OBJECT", -2, 2, 2, 1, READ, "generic", "Tells how keys are held.", run_container, NULL},
     {"PFADD", -2, 1, 1, 1, CHANGE, "hyperloglog", "Adds members to a HyperLogLog.", NULL,
      apply_pfadd},
@@ -85,24 +92,25 @@ static const struct command table[] = {
      apply_fresh},
     {"QUIPU.INSPECT", 2, 1, 1, 1, READ | COMMAND_COMMIT, "quipu",
      "Shows a key's part of each replica.", NULL, apply_inspect},
-    {"QUIPU.LINK", 3, 0, 0, 0, COMMAND_ADMIN, "quipu", "Cuts and heals links, for drills.", NULL,
-     apply_link},
+    {"QUIPU.LINK", 3, 0, 0, 0, COMMAND_ADMIN | COMMAND_NO_MULTI | COMMAND_NO_SCRIPT, "quipu",
+     "Cuts and heals links, for drills.", NULL, apply_link},
     {"QUIPU.LINKS", 1, 0, 0, 0, READ, "quipu", "Tells the state of the links to peers.", NULL,
      apply_links},
     {"QUIPU.MEMBERS", 1, 0, 0, 0, READ, "quipu", "Returns the members of the cluster.", NULL,
      apply_members},
-    {"QUIPU.TOKEN", 1, 0, 0, 0, READ | COMMAND_COMMIT | COMMAND_DURABLE, "quipu",
+    {"QUIPU.TOKEN", 1, 0, 0, 0,
+     READ | COMMAND_COMMIT | COMMAND_DURABLE | COMMAND_NO_MULTI | COMMAND_NO_SCRIPT, "quipu",
      "A token for all that was written and seen here until now.", NULL, apply_token},
     {"QUIPU.VALUE", -2, 1, -1, 1, READ_FAST, "quipu", "Returns types, values and versions.",
      run_value, NULL},
     {"QUIPU.WAIT", 3, 0, 0, 0, READ, "quipu", "Waits until what a token tells of is seen here.",
      NULL, apply_wait},
-    {"QUIT", -1, 0, 0, 0, STALE | COMMAND_SUBSCRIBED | COMMAND_NO_AUTH, "connection",
+    {"QUIT", -1, 0, 0, 0, STALE | NOW | COMMAND_SUBSCRIBED | COMMAND_NO_AUTH, "connection",
      "Closes the connection.", run_quit, NULL},
     {"RANDOMKEY", 1, 0, 0, 0, READ, "generic", "Returns some key.", run_randomkey, NULL},
     {"READONLY", 1, 0, 0, 0, STALE, "server", "Refuses: this is not a Redis cluster.", run_cluster,
      NULL},
-    {"RESET", 1, 0, 0, 0, STALE | COMMAND_SUBSCRIBED | COMMAND_NO_AUTH, "connection",
+    {"RESET", 1, 0, 0, 0, STALE | NOW | COMMAND_SUBSCRIBED | COMMAND_NO_AUTH, "connection",
      "Makes the connection as it was at its start.", run_reset, NULL},
     {"ROLE", 1, 0, 0, 0, STALE, "server", "Returns master: every replica takes writes.", run_role,
      NULL},
@@ -134,6 +142,10 @@ static const struct command table[] = {
     {"UNLINK", -2, 1, -1, 1, CHANGE | COMMAND_FAST, "generic", "As DEL.", NULL, apply_del},
     {"UNSUBSCRIBE", -1, 0, 0, 0, LISTEN, "pubsub", "Stops listening to channels.", run_unsubscribe,
      NULL},
+    {"UNWATCH", 1, 0, 0, 0, COMMAND_NO_SCRIPT | COMMAND_STALE | COMMAND_FAST, "transactions",
+     "Watches nothing any more.", run_unwatch, NULL},
+    {"WATCH", -2, 1, -1, 1, NOW | COMMAND_FAST | COMMAND_COMMIT | COMMAND_SESSION, "transactions",
+     "Lets EXEC do nothing if one of the keys changes.", run_watch, apply_watch},
 };
 
 unsigned command_count(void)

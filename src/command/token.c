@@ -105,7 +105,8 @@ int apply_wait(struct call *call)
     }
     if (call->later == 0)
         call->later = call->now_ms + (uint64_t)wait_ms + 1;
-    if (coverage == TOKEN_NOT_YET && call->now_ms + 1 < call->later && !call->server->is_draining)
+    bool may_wait = !call->is_nested && !call->server->is_draining;
+    if (coverage == TOKEN_NOT_YET && call->now_ms + 1 < call->later && may_wait)
         return COMMAND_E_LATER;
     reply_integer(call->reply, coverage == TOKEN_COVERED);
     return 0;

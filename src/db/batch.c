@@ -129,6 +129,8 @@ static void come_home(struct loop_post *post)
         client_answer(client, buf_span(&batch->reply), batch->count);
     buf_deinit(&batch->reply);
     heap_free(heap, batch, batch->size);
+    if (client->session.is_queueing) // it was EXEC, whatever became of it
+        transaction_end(&client->session);
     client_return(client);
 }
 

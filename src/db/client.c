@@ -129,6 +129,7 @@ void client_open(struct worker *worker, int fd)
 
 void client_free(struct client *client)
 {
+    transaction_end(&client->session);
     held_deinit(&client->held);
     heap_free(client->worker->db->heap, client, sizeof *client);
 }

@@ -12,6 +12,7 @@
 #include "base/owner.h"
 #include "db/private.h"
 #include "os/clock.h"
+#include "replica/change.h"
 
 #define TICK_MS         50
 #define PEER_SPACING_MS 2 // relaxed: between commits that only peers or housekeeping ask for
@@ -33,7 +34,52 @@ static uint64_t commit_delay(const struct committer *committer)
     return committer->db->is_strict ? 0 : committer->server.commit_interval_ms;
 }
 
+// ---- alone
+
+#define ALONE_NS_MAX 20000000 // in one commit; then what is left waits for the next
+
+static void be_alone(struct committer *committer)
+{
+    if (committer->is_alone)
+        return;
+    gate_halt(&committer->db->gate);
+    committer->is_alone = true;
+    committer->alone_ns = clock_monotonic_ns();
+    replica_catch_up(committer->replica);
+}
+
+static void be_among_others(struct committer *committer)
+{
+    if (committer->is_alone)
+        gate_open(&committer->db->gate);
+    committer->is_alone = false;
+}
+
+static bool is_alone_for_long(const struct committer *committer)
+{
+    return committer->is_alone && clock_monotonic_ns() - committer->alone_ns > ALONE_NS_MAX;
+}
+
 // ---- running commands
+
+static void collect(struct server *server)
+{
+    facts_collect(owner_of(server, struct committer, server)->db, server);
+}
+
+// What its row says the command needs beside the replica.
+static void lend(struct committer *committer, struct batch *batch, struct call *call)
+{
+    uint32_t flags = call->command->flags;
+    bool is_atomic = (flags & COMMAND_ATOMIC) != 0;
+    if (is_atomic)
+        be_alone(committer);
+    call->session = flags & COMMAND_SESSION ? &batch->client->session : NULL;
+    call->host = is_atomic ? &batch->worker->host : NULL;
+    call->query = is_atomic ? &batch->worker->query : NULL;
+    if (flags & COMMAND_FACTS)
+        collect(call->server);
+}
 
 enum progress { BATCH_DONE, BATCH_COMMIT, BATCH_LATER };
 
@@ -61,10 +107,10 @@ static enum progress run_batch(struct committer *committer, struct batch *batch)
         call.argv = posted->argv;
         call.argc = posted->argc;
         call.later = posted->later;
-        if (posted->command->flags & COMMAND_FACTS)
-            facts_collect(db, &committer->server);
+        lend(committer, batch, &call);
         int outcome = posted->command->apply(&call);
         posted->later = call.later;
+        batch->is_durable |= call.is_durable;
         if (outcome != COMMAND_E_LATER)
             continue;
         if (committer->parked_count < LIMIT_CLIENTS) {
@@ -106,8 +152,12 @@ static void run_list(struct committer *committer, struct batch_list *list)
     batch_list_init(list);
     for (struct batch *batch = mine.first, *next; batch; batch = next) {
         next = batch->next;
-        pass_on(committer, batch, run_batch(committer, batch));
+        if (is_alone_for_long(committer))
+            batch_list_put(list, batch);
+        else
+            pass_on(committer, batch, run_batch(committer, batch));
     }
+    be_among_others(committer);
 }
 
 // Whatever is parked is looked at again.
@@ -329,6 +379,7 @@ bool committer_is_quiet(const struct committer *committer)
 void committer_init(struct committer *committer, struct db *db)
 {
     *committer = (struct committer){.db = db, .loop = db->loop, .due_ms = UINT64_MAX};
+    committer->server.collect = collect;
     committer->commit_timer.on_due = on_commit_due;
     committer->tick_timer.on_due = on_tick;
     batch_list_init(&committer->arrived);

@@ -332,6 +332,7 @@ static void close_all(struct db *db)
     if (db->signals.loop)
         signals_stop(&db->signals);
     loop_free(db->loop);
+    gate_deinit(&db->gate);
     heap_free(db->heap, db, sizeof *db);
 }
 
@@ -351,6 +352,7 @@ int db_run(const struct db_options *options)
                       .farewell = {.on_due = on_farewell}};
     if (db->workers_count > DB_THREADS_MAX)
         db->workers_count = DB_THREADS_MAX;
+    gate_init(&db->gate);
     db->status = open_all(db) ? 1 : 0;
     keyspace_thread_start(); // not before: recovery reclaims as it goes, and waits for nobody
     if (db->status == 0) {

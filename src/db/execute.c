@@ -16,7 +16,8 @@ struct block {
     unsigned count;
     size_t used;
     bool is_any_write;
-    bool is_fault; // the parser's, behind the last request
+    bool is_queueing; // of the client: between MULTI and EXEC
+    bool is_fault;    // the parser's, behind the last request
 };
 
 // ---- parsing
@@ -40,7 +41,7 @@ static void note(struct block *block, const struct resp_request *parsed)
         .command = command, .argv = parsed->argv, .argc = parsed->argc, .start = block->used};
     if (!command)
         return;
-    block->is_any_write |= (command->flags & COMMAND_WRITE) != 0;
+    block->is_any_write |= (command->flags & COMMAND_WRITE) != 0 && !block->is_queueing;
     if (!(command->flags & COMMAND_KEY) || parsed->argc < 2)
         return;
     struct address address = {.kind = UNIT_KEY, .key = parsed->argv[1]};
@@ -119,13 +120,15 @@ static bool is_long(const struct request *request)
     return request->command && (request->command->flags & COMMAND_LONG);
 }
 
-// From request `i` on, as many as go the same way. The first goes whatever its row says.
+// From request `i` on, as many as go the same way. The first goes whatever its row says. A session
+// that may not do everything is asked about each when it is its turn.
 static void send_away(struct block *block, unsigned i, bool is_failed)
 {
     struct worker *worker = block->worker;
     unsigned end = i + 1;
-    while (end < block->count && !is_long(&worker->request[end - 1]) &&
-           worker->request[end].command && command_is_posted(worker->request[end].command) &&
+    while (!block->client->session.is_guarded && end < block->count &&
+           !is_long(&worker->request[end - 1]) && worker->request[end].command &&
+           command_is_posted(worker->request[end].command) &&
            !(is_failed && (worker->request[end].command->flags & COMMAND_WRITE)) &&
            command_takes(worker->request[end].command, worker->request[end].argc))
         end++;
@@ -174,6 +177,12 @@ static void follow(struct block *block, const struct run *run, unsigned i, int o
         send_away(block, i, run->is_failed);
         return;
     }
+    if (outcome == COMMAND_E_BREAK) {
+        if (i + 1 < block->count)
+            stop_at(block, i + 1);
+        block->count = i + 1;
+        return;
+    }
     if (outcome != COMMAND_E_TOUR || tour_start(client, &block->worker->query))
         client_close(client);
     if (i + 1 < block->count)
@@ -207,7 +216,25 @@ static bool run_one(struct block *block, struct run *run, unsigned i)
     int outcome = command_is_posted(command) ? COMMAND_E_POST : command->run(&run->call);
     if (outcome)
         follow(block, run, i, outcome);
-    return outcome == 0;
+    return outcome == 0 || outcome == COMMAND_E_BREAK;
+}
+
+// Likewise, between MULTI and EXEC.
+static bool queue_one(struct block *block, struct run *run, unsigned i)
+{
+    const struct request *request = &block->worker->request[i];
+    const struct command *command = request->command;
+    run->call.command = command;
+    run->call.argv = request->argv;
+    run->call.argc = request->argc;
+    if (command)
+        block->client->session.last = command->name;
+    if (command && (command->flags & COMMAND_WRITE) && run->is_failed) {
+        refuse_write(run, block->worker);
+        transaction_abandon(&block->client->session);
+        return true;
+    }
+    return transaction_take(&run->call) || run_one(block, run, i);
 }
 
 static void end_run(struct block *block, const struct run *run, uint32_t answers, bool is_held)
@@ -274,7 +301,11 @@ static bool is_full(struct block *block, const struct run *run, unsigned i)
 
 static size_t execute_block(struct client *client, struct span input)
 {
-    struct block block = {.client = client, .worker = client->worker, .input = input};
+    struct block block = {.client = client,
+                          .worker = client->worker,
+                          .input = input,
+                          .is_queueing = client->session.is_queueing};
+    gate_pass(&client->worker->db->gate); // no record is held here
     parse_ahead(&block);
     if (block.count) {
         bool has_failed = gate_has_failed(&client->worker->db->gate);
@@ -283,7 +314,8 @@ static size_t execute_block(struct client *client, struct span input)
         begin_run(&run, &block, is_held ? &client->held.bytes : stream_out(&client->stream));
         run.is_failed = has_failed;
         unsigned i = 0;
-        while (i < block.count && !is_full(&block, &run, i) && run_one(&block, &run, i))
+        while (i < block.count && !is_full(&block, &run, i) &&
+               (block.is_queueing ? queue_one(&block, &run, i) : run_one(&block, &run, i)))
             i++;
         end_run(&block, &run, i, is_held);
     }

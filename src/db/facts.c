@@ -46,6 +46,7 @@ void db_print_limits(void)
         {"a key, a member or an owner", LIMIT_KEY_BYTES, "bytes"},
         {"a request, all its arguments", LIMIT_REQUEST_BYTES, "bytes"},
         {"arguments of a request", LIMIT_REQUEST_ARGS, ""},
+        {"what a transaction holds: queued, watched", LIMIT_QUEUED_BYTES, "bytes"},
         {"unsent answers of a client, then it is closed", LIMIT_OUTPUT_BYTES, "bytes"},
         {"clients", LIMIT_CLIENTS, ""},
         {"names that a client listens to", PUBSUB_SUBSCRIBED_MAX, ""},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The only atomics outside the keyspace; each order says what it pairs with.
 #include "db/gate.h"
+#include "keyspace/keyspace.h"
 
 uint64_t gate_begin(struct gate *gate)
 {
@@ -27,6 +28,48 @@ uint64_t gate_needed(const struct gate *gate)
 uint64_t gate_done(const struct gate *gate)
 {
     return atomic_load_explicit(&gate->done, memory_order_acquire); // see gate_finish()
+}
+
+void gate_init(struct gate *gate)
+{
+    *gate = (struct gate){0};
+    pthread_mutex_init(&gate->lock, NULL);
+    pthread_cond_init(&gate->over, NULL);
+}
+
+void gate_deinit(struct gate *gate)
+{
+    pthread_cond_destroy(&gate->over);
+    pthread_mutex_destroy(&gate->lock);
+}
+
+// Each worker either is quiescent after the store, and sees it in gate_pass, which comes right
+// after; or it is offline, and sees it when it comes online: liburcu has full barriers at both.
+void gate_halt(struct gate *gate)
+{
+    atomic_store(&gate->halt, GATE_HALTED);
+    keyspace_await();
+}
+
+void gate_open(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    // Release: pairs with gate_pass; who passes sees all that was done meanwhile.
+    atomic_store_explicit(&gate->halt, GATE_OPEN, memory_order_release);
+    pthread_cond_broadcast(&gate->over);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_pass(struct gate *gate)
+{
+    while (atomic_load_explicit(&gate->halt, memory_order_acquire) == GATE_HALTED) {
+        keyspace_offline();
+        pthread_mutex_lock(&gate->lock);
+        while (atomic_load_explicit(&gate->halt, memory_order_relaxed) == GATE_HALTED)
+            pthread_cond_wait(&gate->over, &gate->lock);
+        pthread_mutex_unlock(&gate->lock);
+        keyspace_online();
+    }
 }
 
 void gate_fail(struct gate *gate)

@@ -8,6 +8,7 @@
 // number after the newest commit that has begun. That commit begins later, so its drain finds the
 // addition; when gate_done() has reached it, the addition is on disk.
 #pragma once
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,7 +18,13 @@ struct gate {
     _Atomic uint64_t started, done;
     atomic_bool has_failed;
     _Atomic uint32_t clients;
+    _Atomic int halt; // enum gate_halt
+    pthread_mutex_t lock;
+    pthread_cond_t over;
 };
+
+void gate_init(struct gate *gate);
+void gate_deinit(struct gate *gate);
 
 // The replica thread: the number of the commit that begins now. Before its drain.
 uint64_t gate_begin(struct gate *gate);
@@ -26,6 +33,14 @@ void gate_finish(struct gate *gate, uint64_t number);
 // A worker, after its additions: the commit that will hold them.
 uint64_t gate_needed(const struct gate *gate);
 uint64_t gate_done(const struct gate *gate);
+
+// The replica thread wants the keyspace for itself, for what is to run in one piece: gate_halt
+// returns when every worker stands still, or sleeps and will stand still when it wakes.
+enum gate_halt { GATE_OPEN, GATE_HALTED };
+void gate_halt(struct gate *gate);
+void gate_open(struct gate *gate);
+// A worker, wherever it holds no record: stands still while the gate is halted. A load when not.
+void gate_pass(struct gate *gate);
 
 void gate_fail(struct gate *gate); // for good
 bool gate_has_failed(const struct gate *gate);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include "command/acl.h"
 #include "command/client.h"
+#include "command/transaction.h"
 #include "db/db.h"
 #include "db/gate.h"
 #include "db/held.h"
@@ -173,6 +174,8 @@ struct committer {
     struct batch_list parked;  // next command waits for something (COMMAND_E_LATER)
     size_t parked_count;
     bool is_committing;
+    bool is_alone;     // the workers stand still
+    uint64_t alone_ns; // since when
 };
 
 void committer_init(struct committer *committer, struct db *db);

@@ -139,6 +139,7 @@ static void on_turn_end(void *ctx)
     if (worker->is_draining)
         drain_turn(worker);
     keyspace_quiesce();
+    gate_pass(&worker->db->gate);
 }
 
 static void on_wait(void *ctx)
@@ -151,8 +152,9 @@ static void on_wait(void *ctx)
 
 static void on_woken(void *ctx)
 {
-    (void)ctx;
+    struct worker *worker = ctx;
     keyspace_online();
+    gate_pass(&worker->db->gate);
 }
 
 static void *run(void *ctx)

@@ -62,6 +62,13 @@ void keyspace_online(void)
     rcu_thread_online();
 }
 
+void keyspace_await(void)
+{
+    tell_release();
+    synchronize_rcu();
+    tell_acquire();
+}
+
 void grace_retire_table(struct keyspace *keyspace, struct table *table)
 {
     struct grace *grace = &keyspace->grace;

@@ -40,6 +40,8 @@ void keyspace_thread_stop(void);
 void keyspace_quiesce(void); // no record pointer from before may be used after
 void keyspace_offline(void); // before blocking
 void keyspace_online(void);
+// Returns when every other registered thread has been quiescent, or offline, since the call.
+void keyspace_await(void);
 // Frees what is unreachable and past its grace period; the replica thread, now and then.
 void keyspace_reclaim(struct keyspace *keyspace);
 

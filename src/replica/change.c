@@ -78,6 +78,17 @@ int replica_delete(struct replica *replica, struct span key, bool *out_was_live)
     return delete_record(replica, record);
 }
 
+int replica_version(struct replica *replica, struct span key, uint64_t *out_change)
+{
+    *out_change = 0;
+    struct record *record = find_key(replica, key);
+    if (!record)
+        return CHANGE_E_NO_KEY;
+    int fault = catch_up(replica, record);
+    *out_change = record_change(record);
+    return fault;
+}
+
 static bool is_refused_add(const struct record *record, int64_t amount)
 {
     enum cell_type type = record_type(record);

@@ -7,6 +7,7 @@
 enum {
     CHANGE_E_TYPE = 1, // the key holds another kind of value
     CHANGE_E_STALE,    // a lease older than the one held: ignored
+    CHANGE_E_NO_KEY,   // nothing is known of the key
     CHANGE_E_OVERFLOW, // the sum would leave 64 bits, or our total LIMIT_TOTAL; nothing changed
 };
 
@@ -38,6 +39,12 @@ struct lease_request {
 // changed), -ENOMEM.
 int replica_presence_set(struct replica *replica, const struct lease_request *request,
                          int64_t *out_total);
+// The number of the key's newest change, with all that workers have added up to now. 0,
+// CHANGE_E_NO_KEY, -ENOMEM.
+int replica_version(struct replica *replica, struct span key, uint64_t *out_change);
+// Takes in what workers have added since the commit began: whoever runs several commands in one
+// piece wants all that they may have seen in this commit. A failure is the commit's.
+void replica_catch_up(struct replica *replica);
 // FLUSHALL: an observed reset of every key. 0 or -ENOMEM.
 int replica_flush(struct replica *replica);
 

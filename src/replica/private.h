@@ -46,6 +46,7 @@ struct replica {
     bool is_unheard; // nobody pulls changes: nothing is noted for the hook
     bool is_recovering, is_serving, wants_commit, is_hiding_changed, is_frame_needed, has_failed;
     bool is_drained; // the last drain found the queue's end
+    int fault;       // of the commit under way, from within its requests
     bool is_hidden[LIMIT_ORIGINS];
     struct incarnation spare;
     struct buf units; // of the commit under way; after it, of the last one

@@ -342,6 +342,15 @@ static int drain(struct replica *replica)
     return 0;
 }
 
+void replica_catch_up(struct replica *replica)
+{
+    bool was_drained = replica->is_drained;
+    int fault = drain(replica);
+    replica->is_drained = was_drained; // by which acknowledgements go
+    if (!replica->fault)
+        replica->fault = fault;
+}
+
 // The frame's head tells V and members as they are at its end, so it is written last, in front of
 // the units.
 static int close_frame(struct replica *replica)
@@ -364,9 +373,12 @@ int replica_commit_apply(struct replica *replica, const struct commit_input *inp
         replica->stamp = input->wall_ms << 16;
     clear_frame(replica);
     replica->own.after = keyspace_change_newest(replica->keyspace);
+    replica->fault = 0;
     int fault = drain(replica);
-    if (!fault && input->requests)
+    if (!fault && input->requests) {
         input->requests(input->ctx, replica);
+        fault = replica->fault;
+    }
     replica->own.upto = keyspace_change_newest(replica->keyspace);
     replica->own.bytes = replica->units.len;
     replica->own.units = replica->units_count;

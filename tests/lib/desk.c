@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "command/transaction.h"
 #include "sim/disk.h"
 #include "tests/lib/desk.h"
 #include "wire/resp.h"
@@ -219,6 +220,7 @@ void desk_open_as(struct desk *desk, uint8_t incarnation)
 
 void desk_close(struct desk *desk)
 {
+    transaction_end(&desk->session);
     buf_deinit(&desk->out);
     buf_deinit(&desk->unescaped);
     keyspace_thread_stop();
@@ -308,11 +310,14 @@ const char *desk_run_argv(struct desk *desk, const struct span *argv, uint32_t a
         struct address address = {.kind = UNIT_KEY, .key = argv[1]};
         call.hash = keyspace_hash(call.keyspace, &address);
     }
-    if (!command_refuse(&call)) {
+    bool is_taken = desk->session.is_queueing && transaction_take(&call);
+    if (!is_taken && !command_refuse(&call)) {
         int outcome = command_is_posted(call.command) ? COMMAND_E_POST : call.command->run(&call);
         desk->is_closed |= outcome == COMMAND_E_CLOSE;
         if (outcome == COMMAND_E_POST)
             apply(desk, &call);
+        if (outcome == COMMAND_E_POST && desk->session.is_queueing)
+            transaction_end(&desk->session);
     }
     buf_put_byte(&desk->out, 0);
     return (const char *)desk->out.ptr;

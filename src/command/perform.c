@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// A command within a command: EXEC's and a script's. It runs on the replica thread inside a commit,
+// while no worker touches the keyspace (COMMAND_ATOMIC), so what a worker runs elsewhere may run
+// here too, with the session and the host of the worker that waits.
+//
+// A command that has both forms is applied: its changes are then in this commit, and exact.
+#include "command/transaction.h"
+
+void command_perform(struct call *call)
+{
+    const struct command *command = call->command;
+    call->is_nested = true;
+    call->record = NULL;
+    call->later = 0;
+    if ((command->flags & COMMAND_KEY) && call->argc > 1) {
+        struct address address = {.kind = UNIT_KEY, .key = call->argv[1]};
+        call->hash = keyspace_hash(call->keyspace, &address);
+    }
+    if ((command->flags & COMMAND_FACTS) && call->server->collect)
+        call->server->collect(call->server);
+    int outcome = command->apply ? command->apply(call) : command->run(call);
+    if (outcome == COMMAND_E_LATER || outcome == COMMAND_E_TOUR)
+        reply_error_text(call->reply, "ERR this command asks other threads: not inside a "
+                                      "transaction or script");
+    if (command->flags & COMMAND_DURABLE)
+        call->is_durable = true;
+}

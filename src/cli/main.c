@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // quipu: which part to play. A sub-command is a row here and a file beside this one.
+#include <malloc.h>
 #include <stdio.h>
 #include "cli/bench.h"
 #include "cli/main.h"
@@ -46,6 +47,7 @@ static int refuse(const char *word)
 
 int main(int argc, char **argv)
 {
+    mallopt(M_MMAP_THRESHOLD, 1 << 20); // and no higher: large buffers go back when they are freed
     if (argc < 2) {
         print_help(stderr);
         return 2;

@@ -367,6 +367,7 @@ static int close_frame(struct replica *replica)
 
 int replica_commit_apply(struct replica *replica, const struct commit_input *input)
 {
+    keyspace_reclaim(replica->keyspace); // the disk may keep us long until the next time
     replica->now_ms = input->now_ms;
     replica->wants_commit = false;
     if (replica->stamp < input->wall_ms << 16)

@@ -19,8 +19,8 @@ static bool is_huge(size_t size)
 
 static void *map_huge(size_t size)
 {
-    uint8_t *start = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *start =
+        mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (start == MAP_FAILED)
         return NULL;
     size_t before = -(size_t)(uintptr_t)start & (HUGE_PAGE - 1);

@@ -8,7 +8,9 @@ static void note(struct call *call, enum acl_reason reason, struct span object, 
 {
     struct buf line;
     buf_init(&line, call->reply->out->heap);
-    session_put_line(call->session, call->now_ms, &line);
+    struct session_load load;
+    call->host->ops->load(call->host, call->session, &load);
+    session_put_line(call->session, &load, call->now_ms, &line);
     struct acl_denial denial = {.reason = reason,
                                 .context = "toplevel",
                                 .object = object,

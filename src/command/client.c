@@ -47,7 +47,9 @@ int client_info(struct call *call)
 {
     struct buf line;
     buf_init(&line, call->reply->out->heap);
-    session_put_line(call->session, call->now_ms, &line);
+    struct session_load load;
+    call->host->ops->load(call->host, call->session, &load);
+    session_put_line(call->session, &load, call->now_ms, &line);
     reply_verbatim(call->reply, "txt", buf_span(&line));
     buf_deinit(&line);
     return 0;

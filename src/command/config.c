@@ -7,6 +7,7 @@
 #include "base/glob.h"
 #include "command/acl.h"
 #include "command/handlers.h"
+#include "command/notify.h"
 
 static void put_number(struct buf *out, uint64_t value)
 {
@@ -94,6 +95,31 @@ static void get_output_max(const struct call *call, struct buf *out)
     buf_put_text(out, text);
 }
 
+static void get_slow_us(const struct call *call, struct buf *out)
+{
+    decimal_put(out, call->server->slowlog.slower_than_us);
+}
+
+static void get_slow_len(const struct call *call, struct buf *out)
+{
+    put_number(out, call->server->slowlog.len_max);
+}
+
+static void get_latency_threshold(const struct call *call, struct buf *out)
+{
+    put_number(out, call->server->latency.threshold_ms);
+}
+
+static void get_latency_tracking(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->server->is_latency_tracked ? "yes" : "no");
+}
+
+static void get_notify(const struct call *call, struct buf *out)
+{
+    notify_write(call->server->notify, out);
+}
+
 static void get_password(const struct call *call, struct buf *out)
 {
     buf_put_text(out, call->server->password);
@@ -126,6 +152,12 @@ static const struct parameter {
     {"hook", NULL, get_hook},
     {"allow-cut", NULL, get_allow_cut},
     {"peer-port", NULL, get_peer_port},
+    // as Redis has them
+    {"slowlog-log-slower-than", NULL, get_slow_us},
+    {"slowlog-max-len", NULL, get_slow_len},
+    {"latency-monitor-threshold", NULL, get_latency_threshold},
+    {"latency-tracking", NULL, get_latency_tracking},
+    {"notify-keyspace-events", NULL, get_notify},
     // what tools written for Redis ask for
     {"port", NULL, get_port},
     {"bind", NULL, get_bind},
@@ -207,7 +239,14 @@ bool config_is_known(struct span name)
 
 int config_resetstat(struct call *call)
 {
-    call->server->counts_base = call->server->counts;
+    struct server *server = call->server;
+    server->counts_base = server->counts;
+    struct command_count *to = server->commands_base.commands;
+    if (to)
+        memcpy(to, server->commands.commands, command_count() * sizeof *to);
+    server->commands_base.errors_count = server->commands.errors_count;
+    memcpy(server->commands_base.errors, server->commands.errors,
+           sizeof server->commands_base.errors);
     reply_ok(call->reply);
     return 0;
 }

@@ -72,6 +72,17 @@ static const struct subcommand subcommands[] = {
      config_rewrite},
     {"CONFIG", "SET", -4, ADMIN | STALE, "name value [name value ...]", "Changes settings.", NULL,
      config_set},
+    {"LATENCY", "DOCTOR", 2, ADMIN | STALE, "", "Says what the noted moments mean.", NULL,
+     latency_doctor},
+    {"LATENCY", "GRAPH", 3, ADMIN | STALE, "event", "Is refused: see HISTORY.", NULL,
+     latency_graph},
+    {"LATENCY", "HISTOGRAM", -2, ADMIN | STALE, "[command ...]",
+     "Returns how long the commands that are timed took.", NULL, latency_histogram},
+    {"LATENCY", "HISTORY", 3, ADMIN | STALE, "event", "Returns the noted moments of an event.",
+     NULL, latency_history},
+    {"LATENCY", "LATEST", 2, ADMIN | STALE, "", "Returns the newest moment of each event.", NULL,
+     latency_latest},
+    {"LATENCY", "RESET", -2, ADMIN | STALE, "[event ...]", "Forgets moments.", NULL, latency_reset},
     {"MEMORY", "DOCTOR", 2, COMMAND_READ, "", "Says what stands out in the use of memory.", NULL,
      memory_doctor},
     {"MEMORY", "MALLOC-STATS", 2, COMMAND_READ, "", "Has nothing to tell of libc's allocator.",
@@ -98,6 +109,11 @@ static const struct subcommand subcommands[] = {
      "Returns the shard channels with subscribers.", pubsub_shard_list, NULL},
     {"PUBSUB", "SHARDNUMSUB", -2, COMMAND_PUBSUB, "[channel ...]",
      "Counts subscribers of shard channels.", pubsub_shardnumsub, NULL},
+    {"SLOWLOG", "GET", -2, ADMIN | STALE, "[count]", "Returns the newest slow commands.", NULL,
+     slowlog_get},
+    {"SLOWLOG", "LEN", 2, ADMIN | STALE, "", "Counts the slow commands that are kept.", NULL,
+     slowlog_len},
+    {"SLOWLOG", "RESET", 2, ADMIN | STALE, "", "Forgets the slow commands.", NULL, slowlog_reset},
 };
 
 unsigned subcommand_count(void)
@@ -217,6 +233,8 @@ int run_container(struct call *call)
     const struct subcommand *sub = choose(call);
     if (!sub)
         return 0;
+    call->session->last_sub = sub->name;
+    call->session->last_of = sub->command;
     return sub->run ? sub->run(call) : COMMAND_E_POST;
 }
 

@@ -86,6 +86,7 @@ int run_ssubscribe(struct call *call);
 int run_sunsubscribe(struct call *call);
 int run_psubscribe(struct call *call);
 int run_punsubscribe(struct call *call);
+int run_monitor(struct call *call);
 int pubsub_list(struct call *call);
 int pubsub_numsub(struct call *call);
 int pubsub_numpat(struct call *call);
@@ -153,7 +154,6 @@ int run_unwatch(struct call *call);
 int run_time(struct call *call);
 int run_role(struct call *call);
 int run_cluster(struct call *call);
-int run_slowlog(struct call *call);
 int run_function(struct call *call);
 int run_module(struct call *call);
 int apply_flush(struct call *call);
@@ -165,6 +165,17 @@ int command_tell_list(struct call *call);
 int command_tell_keys(struct call *call);
 int command_tell_keys_and_flags(struct call *call);
 int command_tell_count(struct call *call);
+
+// slowlog.c, latency.c
+int slowlog_get(struct call *call);
+int slowlog_len(struct call *call);
+int slowlog_reset(struct call *call);
+int latency_doctor(struct call *call);
+int latency_graph(struct call *call);
+int latency_histogram(struct call *call);
+int latency_history(struct call *call);
+int latency_latest(struct call *call);
+int latency_reset(struct call *call);
 
 // settings.c
 int config_set(struct call *call);

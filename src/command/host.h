@@ -4,7 +4,10 @@
 // facts and settings (`identity`, never changed; `server`, of the replica thread).
 #pragma once
 #include "base/buf.h"
+#include "command/counts.h"
+#include "command/latency.h"
 #include "command/session.h"
+#include "command/slowlog.h"
 
 #define QUIPU_VERSION "0.1.0"
 #define REDIS_VERSION "7.0.15" // the Redis whose commands and texts are followed
@@ -40,6 +43,7 @@ struct host_ops {
     void (*channels)(struct host *host, enum topic_kind kind, topic_visit visit, void *ctx);
     uint64_t (*receivers)(struct host *host, enum topic_kind kind, struct span channel);
     uint64_t (*patterns)(struct host *host);
+    void (*load)(struct host *host, const struct session *session, struct session_load *out_load);
     uint64_t (*wall_us)(struct host *host);
     uint64_t (*random)(struct host *host);
     void (*deny)(struct host *host, const struct acl_denial *denial); // for ACL LOG
@@ -58,15 +62,20 @@ struct identity {
 
 struct server_counts { // a moment's sums over the workers
     uint64_t clients, connections, rejected, commands, input_bytes, output_bytes;
-    uint64_t errors, posted, published, delivered, dropped, channels, patterns;
+    uint64_t errors, posted, published, delivered, dropped, channels, patterns, shards;
+    uint64_t subscribers, monitors; // clients that are
     uint64_t resident_bytes;
     uint64_t cpu_user_us, cpu_system_us;
 };
 
+struct command;
+
 struct server {
     void (*collect)(struct server *server); // makes counts and state fresh; or NULL
-    struct acl *acl;                        // the users
-    const char *acl_path;                   // NULL: no file
+    // A command within a command ran; or NULL.
+    void (*performed)(struct server *server, const struct command *command);
+    struct acl *acl;      // the users
+    const char *acl_path; // NULL: no file
     const struct server_files *files;
     char password[SERVER_PASSWORD_MAX + 1]; // requirepass, "" when there is none
     // settings
@@ -81,6 +90,9 @@ struct server {
     struct server_counts counts, counts_base; // base: as at CONFIG RESETSTAT
     uint64_t commits_started, commits_done;
     uint64_t commit_us_last, commit_us_max;
+    uint64_t durable_wall_ms; // when the last commit was
+    uint64_t ops_per_second;  // over the last second, from what had been counted then
+    uint64_t second_ms, second_commands;
     uint64_t changes_seen; // by the event thread
     struct {
         uint64_t calls, failures, skipped;
@@ -88,7 +100,13 @@ struct server {
         bool is_disabled;
         char error[200];
     } hook_state;
-    bool is_draining; // whoever waits is answered now
+    // what is watched, all of it changed by CONFIG SET
+    struct slowlog slowlog;
+    struct latency latency;
+    struct counts commands, commands_base; // base: as at CONFIG RESETSTAT
+    bool is_latency_tracked;               // every command is timed
+    uint32_t notify;                       // notify-keyspace-events, see notify.h
+    bool is_draining;                      // whoever waits is answered now
     bool has_failed;
     char failure[400]; // how the journal failed
 };

@@ -22,6 +22,8 @@ void command_perform(struct call *call)
     if (outcome == COMMAND_E_LATER || outcome == COMMAND_E_TOUR)
         reply_error_text(call->reply, "ERR this command asks other threads: not inside a "
                                       "transaction or script");
+    if (call->server->performed)
+        call->server->performed(call->server, command);
     if (command->flags & COMMAND_DURABLE)
         call->is_durable = true;
 }

@@ -121,6 +121,20 @@ void pubsub_leave_all(struct call *call)
     buf_deinit(&name);
 }
 
+int run_monitor(struct call *call)
+{
+    struct host *host = call->host;
+    struct span all = span_text("");
+    int outcome = host->ops->subscribe(host, call->session, TOPIC_MONITOR, all);
+    if (outcome < 0)
+        return reply_out_of_memory(call);
+    if (outcome == HOST_E_FULL)
+        reply_error_text(call->reply, "ERR too many subscriptions");
+    else
+        reply_ok(call->reply);
+    return 0;
+}
+
 struct listing {
     struct reply *reply;
     const struct span *pattern; // NULL: all

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is asked of the server as a whole, and the small answers that clients and tools expect of a
-// Redis without replication, scripts or a slow log.
+// Redis without replication or scripts.
 #include <stdio.h>
 #include "base/decimal.h"
 #include "command/handlers.h"
@@ -30,19 +30,6 @@ int run_role(struct call *call)
 int run_cluster(struct call *call)
 {
     reply_error(call->reply, REPLY_ERROR_NO_CLUSTER);
-    return 0;
-}
-
-int run_slowlog(struct call *call)
-{
-    if (span_is_word(call->argv[1], "GET"))
-        reply_array(call->reply, 0);
-    else if (span_is_word(call->argv[1], "LEN"))
-        reply_integer(call->reply, 0);
-    else if (span_is_word(call->argv[1], "RESET"))
-        reply_ok(call->reply);
-    else
-        reply_subcommand(call);
     return 0;
 }
 

@@ -20,8 +20,11 @@ struct session {
     uint64_t id;
     uint64_t started_ms, active_ms; // monotonic
     uint64_t commands_count;
-    const char *last;             // name of the last command, "" before the first
+    const char *last;     // name of the last command, "" before the first
+    const char *last_sub; // its second word, if the last command has such; else some older one's
+    const char *last_of;  // which command that second word belongs to
     uint32_t topics[TOPIC_KINDS]; // subscribed to
+    uint32_t listening;           // their sum, without TOPIC_MONITOR
     const struct acl_user *user;  // whose rules apply; of the worker's view (acl.h)
     uint64_t user_id;
     bool is_authenticated;
@@ -36,14 +39,15 @@ struct session {
     char address[SESSION_TEXT_MAX], local_address[SESSION_TEXT_MAX];
 };
 
+// One topic more, or one less.
+void session_count_topic(struct session *session, enum topic_kind kind, int difference);
 void session_init(struct session *session, uint64_t id, uint64_t now_ms);
 // As at the start, but for id, addresses and times. Subscriptions are the caller's to end.
 void session_reset(struct session *session);
 
 static inline bool session_is_subscribed(const struct session *session)
 {
-    return session->topics[TOPIC_CHANNEL] || session->topics[TOPIC_PATTERN] ||
-           session->topics[TOPIC_SHARD];
+    return session->listening > 0;
 }
 
 // False, unchanged: too long, or not printable without blanks.
@@ -53,5 +57,11 @@ bool session_set_version(struct session *session, struct span version);
 
 struct span session_user_name(const struct session *session);
 
+struct session_load { // what its connection holds
+    int fd;
+    size_t input_bytes, output_bytes; // not executed yet; not sent yet
+    size_t memory_bytes;              // all of the connection's
+};
 // One line of CLIENT LIST, with its end.
-void session_put_line(const struct session *session, uint64_t now_ms, struct buf *out);
+void session_put_line(const struct session *session, const struct session_load *load,
+                      uint64_t now_ms, struct buf *out);

@@ -6,9 +6,11 @@
 #include "base/decimal.h"
 #include "command/acl.h"
 #include "command/handlers.h"
+#include "command/notify.h"
 
 #define COMMIT_INTERVAL_MAX 10000
 #define LOG_MAX             100000
+#define LATENCY_MS_MAX      86400000
 
 static const char *check_number(struct span value, int64_t smallest, int64_t largest)
 {
@@ -95,6 +97,70 @@ static int set_log_max(struct call *call, struct span value)
     return 0;
 }
 
+// ---- what is watched
+
+static const char *check_slow_us(struct span value)
+{
+    return check_number(value, -1, INT64_MAX) ? "argument must be -1 or more microseconds" : NULL;
+}
+
+static int set_slow_us(struct call *call, struct span value)
+{
+    call->server->slowlog.slower_than_us = number_of(value);
+    return 0;
+}
+
+static const char *check_slow_len(struct span value)
+{
+    return check_number(value, 0, SLOWLOG_LEN_MAX) ? "argument must be between 0 and 10000" : NULL;
+}
+
+static int set_slow_len(struct call *call, struct span value)
+{
+    struct slowlog *slowlog = &call->server->slowlog;
+    slowlog->len_max = (uint64_t)number_of(value);
+    slowlog_trim(slowlog, slowlog->len_max);
+    return 0;
+}
+
+static const char *check_latency_threshold(struct span value)
+{
+    return check_number(value, 0, LATENCY_MS_MAX) ? "argument must be between 0 and 86400000"
+                                                  : NULL;
+}
+
+static int set_latency_threshold(struct call *call, struct span value)
+{
+    call->server->latency.threshold_ms = (uint64_t)number_of(value);
+    return 0;
+}
+
+static const char *check_switch(struct span value)
+{
+    return span_is_word(value, "yes") || span_is_word(value, "no")
+               ? NULL
+               : "argument must be 'yes' or 'no'";
+}
+
+static int set_latency_tracking(struct call *call, struct span value)
+{
+    call->server->is_latency_tracked = span_is_word(value, "yes");
+    return 0;
+}
+
+static const char *check_notify(struct span value)
+{
+    uint32_t flags;
+    return notify_parse(value, &flags) ? NULL
+                                       : "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
+}
+
+static int set_notify(struct call *call, struct span value)
+{
+    notify_parse(value, &call->server->notify); // it was checked
+    return 0;
+}
+
 static const struct setting {
     const char *name;
     const char *(*check)(struct span value);          // NULL: it will do
@@ -104,6 +170,11 @@ static const struct setting {
     {"requirepass", check_password, set_password},
     {"acl-pubsub-default", check_channels, set_channels},
     {"acllog-max-len", check_log_max, set_log_max},
+    {"slowlog-log-slower-than", check_slow_us, set_slow_us},
+    {"slowlog-max-len", check_slow_len, set_slow_len},
+    {"latency-monitor-threshold", check_latency_threshold, set_latency_threshold},
+    {"latency-tracking", check_switch, set_latency_tracking},
+    {"notify-keyspace-events", check_notify, set_notify},
 };
 
 static const struct setting *find_setting(struct span name)
@@ -115,12 +186,21 @@ static const struct setting *find_setting(struct span name)
     return NULL;
 }
 
-static void refuse(struct call *call, const struct setting *setting, const char *why)
+static void refuse(struct call *call, struct span name, const char *why)
 {
     char text[300];
-    snprintf(text, sizeof text, "ERR CONFIG SET failed (possibly related to argument '%s') - %s",
-             setting->name, why);
+    snprintf(text, sizeof text, "ERR CONFIG SET failed (possibly related to argument '%.*s') - %s",
+             (int)name.len, (const char *)name.ptr, why);
     reply_error_text(call->reply, text);
+}
+
+static bool is_before(const struct call *call, uint32_t at, const struct setting *setting)
+{
+    for (uint32_t i = 2; setting && i < at; i += 2) {
+        if (find_setting(call->argv[i]) == setting)
+            return true;
+    }
+    return false;
 }
 
 static bool check_all(struct call *call)
@@ -128,11 +208,12 @@ static bool check_all(struct call *call)
     for (uint32_t i = 2; i < call->argc; i += 2) {
         const struct setting *setting = find_setting(call->argv[i]);
         const char *why = setting ? setting->check(call->argv[i + 1]) : NULL;
+        if (is_before(call, i, setting))
+            why = "duplicate parameter";
         if (why)
-            refuse(call, setting, why);
+            refuse(call, call->argv[i], why);
         else if (!setting && config_is_known(call->argv[i]))
-            reply_error_text(call->reply, "ERR CONFIG SET failed - can't set immutable config: it "
-                                          "is an option of the start");
+            refuse(call, call->argv[i], "can't set immutable config: it is an option of the start");
         else if (!setting)
             reply_error_with(call->reply, REPLY_ERROR_CONFIG, call->argv[i]);
         if (why || !setting)

@@ -4,10 +4,10 @@
 #include <assert.h>
 #include "command/handlers.h"
 
-#define READ      COMMAND_READ
+#define READ      (COMMAND_READ | COMMAND_TIMED)
 #define READ_FAST (COMMAND_READ | COMMAND_FAST)
 #define ADD       (COMMAND_WRITE | COMMAND_FAST | COMMAND_KEY | COMMAND_COMMIT)
-#define CHANGE    (COMMAND_WRITE | COMMAND_COMMIT)
+#define CHANGE    (COMMAND_WRITE | COMMAND_COMMIT | COMMAND_TIMED)
 #define STALE     (COMMAND_STALE | COMMAND_FAST)
 #define NOW       (COMMAND_AT_ONCE | COMMAND_NO_SCRIPT | COMMAND_STALE)
 #define LISTEN    (COMMAND_PUBSUB | COMMAND_SUBSCRIBED | COMMAND_ALONE | COMMAND_STALE)
@@ -52,11 +52,15 @@ static const struct command table[] = {
      NULL, apply_info},
     {"KEYS", 2, 0, 0, 0, READ | COMMAND_LONG, "generic", "Returns all keys that match a pattern.",
      run_keys, NULL},
+    {"LATENCY", -2, 0, 0, 0, COMMAND_ADMIN | COMMAND_FACTS, "server",
+     "Tells when something took long.", NULL, apply_container},
     {"MEMORY", -2, 2, 2, 1, READ | COMMAND_FACTS, "server", "Tells what memory is used for.",
      run_container, apply_container},
     {"MGET", -2, 1, -1, 1, READ_FAST, "counter", "Returns the values of counters.", run_mget, NULL},
     {"MODULE", -2, 0, 0, 0, COMMAND_ADMIN, "server", "LIST only: there are no modules.", run_module,
      NULL},
+    {"MONITOR", 1, 0, 0, 0, COMMAND_ADMIN | COMMAND_ALONE, "server",
+     "Shows every command of every client as it comes.", run_monitor, NULL},
     {"MSET", -3, 1, -1, 2, CHANGE, "counter", "Resets counters to values, in one commit.", NULL,
      apply_mset},
     {"MULTI", 1, 0, 0, 0, NOW | COMMAND_FAST, "transactions", "Queues what follows until EXEC.",
@@ -121,7 +125,8 @@ static const struct command table[] = {
     {"SET", -3, 1, 1, 1, CHANGE, "counter", "Resets a counter to a value.", NULL, apply_set},
     {"SISMEMBER", 3, 1, 1, 1, READ_FAST | COMMAND_KEY, "set", "Tells whether it is a member.",
      run_sismember, NULL},
-    {"SLOWLOG", -2, 0, 0, 0, COMMAND_ADMIN, "server", "Is always empty.", run_slowlog, NULL},
+    {"SLOWLOG", -2, 0, 0, 0, COMMAND_ADMIN, "server", "Tells which commands were slow.", NULL,
+     apply_container},
     {"SMEMBERS", 2, 1, 1, 1, READ | COMMAND_LONG, "set", "Returns all members.", NULL,
      apply_smembers},
     {"SMISMEMBER", -3, 1, 1, 1, READ_FAST | COMMAND_KEY, "set", "Tells which are members.",
@@ -246,7 +251,8 @@ bool command_takes(const struct command *command, uint32_t argc)
 }
 
 // As error texts have it: in lower case.
-static void refuse_with_name(struct call *call, enum reply_error_code code)
+__attribute__((cold, noinline)) static void refuse_with_name(struct call *call,
+                                                             enum reply_error_code code)
 {
     uint8_t name[COMMAND_NAME_MAX];
     size_t len = strlen(call->command->name);
@@ -257,7 +263,7 @@ static void refuse_with_name(struct call *call, enum reply_error_code code)
     reply_error_with(call->reply, code, span_of(name, len));
 }
 
-static void refuse_unknown(struct call *call)
+__attribute__((cold, noinline)) static void refuse_unknown(struct call *call)
 {
     const char *why = refusal_of(call->argv[0]);
     if (why)

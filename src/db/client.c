@@ -10,6 +10,17 @@ static struct client *client_of(struct stream *stream)
     return (struct client *)stream;
 }
 
+void client_load(const struct client *client, struct session_load *out_load)
+{
+    const struct stream *stream = &client->stream;
+    size_t output = stream_unsent(stream) + client->held.bytes.len;
+    *out_load = (struct session_load){.fd = stream->watch.fd,
+                                      .input_bytes = stream->in.len,
+                                      .output_bytes = output,
+                                      .memory_bytes = sizeof *client + stream->in.cap +
+                                                      stream->out.cap + client->held.bytes.cap};
+}
+
 bool client_is_idle(const struct client *client)
 {
     return !client->is_away && held_is_empty(&client->held);

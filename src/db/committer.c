@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include "base/owner.h"
-#include "db/private.h"
+#include "db/watch.h"
 #include "os/clock.h"
 #include "replica/change.h"
 
@@ -67,6 +67,11 @@ static void collect(struct server *server)
     facts_collect(owner_of(server, struct committer, server)->db, server);
 }
 
+static void performed(struct server *server, const struct command *command)
+{
+    stats_add(&owner_of(server, struct committer, server)->stats, command, STAT_CALLS, 1);
+}
+
 // What its row says the command needs beside the replica.
 static void lend(struct committer *committer, struct batch *batch, struct call *call)
 {
@@ -81,6 +86,39 @@ static void lend(struct committer *committer, struct batch *batch, struct call *
         collect(call->server);
 }
 
+// Counted and timed here, where they run.
+struct posting {
+    struct reply reply;
+    struct committer *committer;
+    const struct command *command;
+};
+
+static void on_error(struct reply *reply, struct span code)
+{
+    struct posting *posting = owner_of(reply, struct posting, reply);
+    stats_error(&posting->committer->stats, code);
+    stats_add(&posting->committer->stats, posting->command, STAT_FAILED, 1);
+}
+
+static int apply_posted(struct committer *committer, struct batch *batch, struct call *call)
+{
+    const struct command *command = call->command;
+    bool is_timed = (command->flags & COMMAND_TIMED) || (watch_wanted(committer->db) & WATCH_ALL);
+    uint64_t begun_ns = is_timed ? clock_monotonic_ns() : 0;
+    int outcome = command->apply(call);
+    if (outcome == COMMAND_E_LATER)
+        return outcome;
+    stats_add(&committer->stats, command, STAT_CALLS, 1);
+    if (is_timed) {
+        struct ran ran = {.command = command,
+                          .argv = call->argv,
+                          .argc = call->argc,
+                          .took_us = (clock_monotonic_ns() - begun_ns) / 1000};
+        watch_took_posted(committer, batch, &ran);
+    }
+    return outcome;
+}
+
 enum progress { BATCH_DONE, BATCH_COMMIT, BATCH_LATER };
 
 // Runs the batch's commands as long as they belong in this phase: inside a commit those that need
@@ -88,8 +126,10 @@ enum progress { BATCH_DONE, BATCH_COMMIT, BATCH_LATER };
 static enum progress run_batch(struct committer *committer, struct batch *batch)
 {
     struct db *db = committer->db;
-    struct reply reply = reply_to(&batch->reply, batch->protocol);
-    struct call call = {.reply = &reply,
+    struct posting posting = {.reply = reply_to(&batch->reply, batch->protocol),
+                              .committer = committer};
+    posting.reply.on_error = on_error;
+    struct call call = {.reply = &posting.reply,
                         .keyspace = db->keyspace,
                         .identity = &db->identity,
                         .replica = committer->replica,
@@ -103,23 +143,25 @@ static enum progress run_batch(struct committer *committer, struct batch *batch)
             progress = BATCH_COMMIT;
             break;
         }
-        call.command = posted->command;
+        call.command = posting.command = posted->command;
         call.argv = posted->argv;
         call.argc = posted->argc;
         call.later = posted->later;
         lend(committer, batch, &call);
-        int outcome = posted->command->apply(&call);
+        int outcome = apply_posted(committer, batch, &call);
         posted->later = call.later;
         batch->is_durable |= call.is_durable;
+        if (posted->command->flags & COMMAND_FACTS)
+            watch_adopt(db); // it may have been CONFIG SET
         if (outcome != COMMAND_E_LATER)
             continue;
         if (committer->parked_count < LIMIT_CLIENTS) {
             progress = BATCH_LATER;
             break;
         }
-        reply_error(&reply, REPLY_ERROR_BUSY);
+        reply_error(&posting.reply, REPLY_ERROR_BUSY);
     }
-    batch->errors += reply.errors_count;
+    batch->errors += posting.reply.errors_count;
     return progress;
 }
 
@@ -229,6 +271,9 @@ void committer_fail(struct committer *committer, int fault)
 static void measure(struct server *server, uint64_t begun_ns)
 {
     server->commit_us_last = (clock_monotonic_ns() - begun_ns) / 1000;
+    if (server->latency.threshold_ms)
+        latency_note(&server->latency, LATENCY_COMMIT, clock_wall_ms() / 1000,
+                     server->commit_us_last);
     if (server->commit_us_last > server->commit_us_max)
         server->commit_us_max = server->commit_us_last;
 }
@@ -254,6 +299,7 @@ static void commit(struct committer *committer)
         return;
     }
     measure(server, begun_ns);
+    server->durable_wall_ms = input.wall_ms;
     committer->ended_ms = clock_monotonic_ms();
     if (replica_is_drained(committer->replica)) {
         server->commits_done = number;
@@ -356,6 +402,8 @@ static void on_tick(struct loop_timer *timer)
     loop_timer_set(committer->loop, timer, now_ms(committer) + TICK_MS);
     committer_event(committer, &tick);
     run_parked(committer);
+    if (committer->ticks++ % (1000 / TICK_MS) == 0)
+        facts_second(committer->db, &committer->server);
 }
 
 void committer_wake(struct committer *committer)
@@ -380,6 +428,7 @@ void committer_init(struct committer *committer, struct db *db)
 {
     *committer = (struct committer){.db = db, .loop = db->loop, .due_ms = UINT64_MAX};
     committer->server.collect = collect;
+    committer->server.performed = performed;
     committer->commit_timer.on_due = on_commit_due;
     committer->tick_timer.on_due = on_tick;
     batch_list_init(&committer->arrived);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include "base/hex.h"
 #include "base/owner.h"
-#include "db/private.h"
+#include "db/watch.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/heap_system.h"
@@ -283,6 +283,33 @@ static void set_server(struct db *db)
     server->started_ms = loop_now_ms(db->loop);
 }
 
+static int open_watch(struct db *db)
+{
+    struct server *server = &db->committer.server;
+    size_t size = command_count() * sizeof *server->commands.commands;
+    slowlog_init(&server->slowlog, db->heap);
+    watch_adopt(db);
+    server->commands.commands = heap_alloc(db->heap, size);
+    server->commands_base.commands = heap_alloc(db->heap, size);
+    if (!server->commands.commands || !server->commands_base.commands)
+        return -ENOMEM;
+    memset(server->commands_base.commands, 0, size);
+    return stats_init(&db->committer.stats, db->heap);
+}
+
+static void close_watch(struct db *db)
+{
+    struct server *server = &db->committer.server;
+    size_t size = command_count() * sizeof *server->commands.commands;
+    if (server->slowlog.heap)
+        slowlog_deinit(&server->slowlog);
+    if (server->commands.commands)
+        heap_free(db->heap, server->commands.commands, size);
+    if (server->commands_base.commands)
+        heap_free(db->heap, server->commands_base.commands, size);
+    stats_deinit(&db->committer.stats);
+}
+
 static int open_all(struct db *db)
 {
     struct loop_hooks hooks = {
@@ -294,6 +321,9 @@ static int open_all(struct db *db)
         return explain(db, "cannot start", "its loop", fault);
     committer_init(&db->committer, db);
     set_server(db);
+    fault = open_watch(db);
+    if (fault)
+        return explain(db, "cannot start", "its counts", fault);
     set_identity(db);
     command_index_init(&db->index);
     db->pubsub = pubsub_new(db->heap, db->seed, db->workers_count);
@@ -329,6 +359,7 @@ static void close_all(struct db *db)
         file_disk_close(db->disk);
     pubsub_free(db->pubsub);
     users_close(&db->users);
+    close_watch(db);
     if (db->signals.loop)
         signals_stop(&db->signals);
     loop_free(db->loop);

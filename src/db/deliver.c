@@ -4,7 +4,7 @@
 // every subscriber the same bytes.
 #include "base/glob.h"
 #include "base/owner.h"
-#include "db/private.h"
+#include "db/watch.h"
 #include "os/clock.h"
 
 #define ENCODED_KEPT_MAX 65536
@@ -145,6 +145,11 @@ int64_t deliver_publish(struct db *db, struct span channel, struct span payload)
     return publish(db, NULL, TOPIC_CHANNEL, channel, payload);
 }
 
+void deliver_monitored(struct worker *worker, struct span line)
+{
+    publish(worker->db, worker, TOPIC_MONITOR, span_text(""), line);
+}
+
 // ---- what commands ask
 
 static struct worker *worker_of(struct host *host)
@@ -159,7 +164,12 @@ static struct client *client_of(struct session *session)
 
 static void count(struct session *session, enum topic_kind kind, int difference)
 {
-    session->topics[kind] += (uint32_t)difference;
+    bool was_subscribed = session_is_subscribed(session);
+    session_count_topic(session, kind, difference);
+    if (was_subscribed != session_is_subscribed(session))
+        tally_add(&client_of(session)->worker->tallies, TALLY_SUBSCRIBERS, (uint64_t)difference);
+    if (kind == TOPIC_MONITOR)
+        watch_monitors(client_of(session)->worker->db, difference);
 }
 
 static int64_t host_publish(struct host *host, enum topic_kind kind, struct span channel,
@@ -252,6 +262,13 @@ static uint64_t host_patterns(struct host *host)
     return pubsub_counts(worker_of(host)->db->pubsub).patterns;
 }
 
+static void host_load(struct host *host, const struct session *session,
+                      struct session_load *out_load)
+{
+    (void)host;
+    client_load(owner_of(session, struct client, session), out_load);
+}
+
 static uint64_t host_wall_us(struct host *host)
 {
     (void)host;
@@ -274,6 +291,7 @@ const struct host_ops worker_host_ops = {
     .channels = host_channels,
     .receivers = host_receivers,
     .patterns = host_patterns,
+    .load = host_load,
     .wall_us = host_wall_us,
     .deny = users_deny,
     .random = host_random,

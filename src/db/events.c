@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include "base/owner.h"
+#include "command/notify.h"
 #include "db/private.h"
 #include "os/clock.h"
 #include "os/usage.h"
@@ -40,8 +41,10 @@ struct events {
     unsigned count, at;
     struct change change[BATCH_CHANGES];
     struct buf keys;
+    uint32_t notify; // NOTIFY_* as when the batch left
 
     // the event thread's
+    struct buf channel;
     int64_t credit_ns;
     uint64_t credited_ns;
     struct loop_timer timer;
@@ -127,6 +130,32 @@ static void run_hook(struct events *events, const struct change *change, uint64_
                SCRIPT_FAILURES_MAX);
 }
 
+// Keyspace notifications. Only what somebody hears is written down.
+static void notify_on(struct events *events, const char *kind, struct span name,
+                      struct span message)
+{
+    uint64_t workers;
+    struct buf *channel = &events->channel;
+    buf_clear(channel);
+    buf_put_text(channel, kind);
+    buf_put(channel, name);
+    if (!buf_has_failed(channel) &&
+        pubsub_match(events->db->pubsub, buf_span(channel), &workers) > 0)
+        deliver_publish(events->db, buf_span(channel), message);
+}
+
+static void notify(struct events *events, const struct change *change)
+{
+    uint32_t class;
+    const char *event = notify_event(change, &class);
+    if (!(events->notify & class))
+        return;
+    if (events->notify & NOTIFY_KEYSPACE)
+        notify_on(events, "__keyspace@0__:", change->key, span_text(event));
+    if (events->notify & NOTIFY_KEYEVENT)
+        notify_on(events, "__keyevent@0__:", span_text(event), change->key);
+}
+
 static void on_home(struct loop_post *post);
 
 static void go_home(struct events *events)
@@ -158,6 +187,8 @@ static void go_on(struct events *events)
     while (events->at < events->count && wait_ms == 0) {
         for (unsigned i = 0; i < CHANGES_A_LOOK && events->at < events->count; i++) {
             const struct change *change = &events->change[events->at++];
+            if (events->notify)
+                notify(events, change);
             if (is_heard(events, change->key))
                 run_hook(events, change, time_ms);
         }
@@ -221,10 +252,11 @@ static bool copy_keys(struct events *events)
 
 static bool is_anybody_there(struct events *events)
 {
-    if (events->counts.is_disabled)
-        return false;
     struct pubsub_counts counts = pubsub_counts(events->db->pubsub);
-    return !events->is_default || counts.channels || counts.patterns;
+    bool is_heard = counts.channels || counts.patterns;
+    if (events->db->committer.server.notify && is_heard)
+        return true;
+    return !events->counts.is_disabled && (!events->is_default || is_heard);
 }
 
 void events_offer(struct events *events)
@@ -243,6 +275,7 @@ void events_offer(struct events *events)
         events->cursor = before; // later
         return;
     }
+    events->notify = events->db->committer.server.notify;
     events->seen += events->count;
     events->at = 0;
     events->is_out = true;
@@ -309,6 +342,7 @@ int events_new(struct events **out_events, struct db *db, struct buf *out_error)
     events->is_default = !db->options->hook_path;
     events->timer.on_due = on_credit;
     buf_init(&events->keys, db->heap);
+    buf_init(&events->channel, db->heap);
     int outcome = loop_new(&events->loop, NULL);
     if (!outcome)
         outcome = load(events, out_error);
@@ -342,5 +376,6 @@ void events_free(struct events *events)
     script_free(events->script);
     loop_free(events->loop);
     buf_deinit(&events->keys);
+    buf_deinit(&events->channel);
     heap_free(events->db->heap, events, sizeof *events);
 }

@@ -5,7 +5,9 @@
 // A block ends early where order demands it: a command that belongs to the replica thread goes
 // there with those right behind it that do too, and the rest of the input waits for their answers.
 #include <errno.h>
-#include "db/private.h"
+#include "base/owner.h"
+#include "db/watch.h"
+#include "os/clock.h"
 
 #define HELD_PAUSE_BYTES (1u << 20) // held back of one client: it is not read from until they leave
 
@@ -15,20 +17,23 @@ struct block {
     struct span input;
     unsigned count;
     size_t used;
+    unsigned sent; // behind the last one that went to the replica thread
     bool is_any_write;
     bool is_queueing; // of the client: between MULTI and EXEC
+    bool is_mixed;    // not all of one command
     bool is_fault;    // the parser's, behind the last request
 };
 
 // ---- parsing
 
 // Pipelines often say one word, and one key, again and again.
-static const struct command *find_command(const struct worker *worker, const struct request *before,
+static const struct command *find_command(struct block *block, const struct request *before,
                                           struct span name)
 {
     if (before && before->command && span_is_equal(before->argv[0], name))
         return before->command;
-    return command_find(&worker->db->index, name);
+    block->is_mixed |= before != NULL;
+    return command_find(&block->worker->db->index, name);
 }
 
 static void note(struct block *block, const struct resp_request *parsed)
@@ -36,7 +41,7 @@ static void note(struct block *block, const struct resp_request *parsed)
     struct worker *worker = block->worker;
     struct request *request = &worker->request[block->count++];
     const struct request *before = block->count > 1 ? request - 1 : NULL;
-    const struct command *command = find_command(worker, before, parsed->argv[0]);
+    const struct command *command = find_command(block, before, parsed->argv[0]);
     *request = (struct request){
         .command = command, .argv = parsed->argv, .argc = parsed->argc, .start = block->used};
     if (!command)
@@ -132,6 +137,7 @@ static void send_away(struct block *block, unsigned i, bool is_failed)
            !(is_failed && (worker->request[end].command->flags & COMMAND_WRITE)) &&
            command_takes(worker->request[end].command, worker->request[end].argc))
         end++;
+    block->sent = end;
     if (batch_send(block->client, &worker->request[i], end - i)) {
         client_fail(block->client, -ENOMEM);
         return;
@@ -145,15 +151,30 @@ static void send_away(struct block *block, unsigned i, bool is_failed)
 struct run {
     struct call call;
     struct reply reply;
-    size_t begun;   // bytes in its buffer before
-    bool is_failed; // the journal
+    size_t begun;     // bytes in its buffer before
+    bool is_failed;   // the journal
+    uint32_t watched; // WATCH_* bits
+    uint32_t apart;   // flags of commands that go the rarer way
 };
+
+// The rare path: an error is counted by its code, and as its command's.
+__attribute__((cold, noinline)) static void on_error(struct reply *reply, struct span code)
+{
+    struct run *run = owner_of(reply, struct run, reply);
+    struct worker *worker = owner_of(run->call.host, struct worker, host);
+    stats_error(&worker->stats, code);
+    if (run->call.command)
+        stats_add(&worker->stats, run->call.command, STAT_FAILED, 1);
+}
 
 static void begin_run(struct run *run, const struct block *block, struct buf *out)
 {
     struct worker *worker = block->worker;
     struct client *client = block->client;
     *run = (struct run){.reply = reply_to(out, client->session.protocol), .begun = out->len};
+    run->reply.on_error = on_error;
+    run->watched = watch_wanted(worker->db);
+    run->apart = run->watched ? UINT32_MAX : COMMAND_ALONE | COMMAND_TIMED;
     run->call = (struct call){.reply = &run->reply,
                               .keyspace = worker->db->keyspace,
                               .identity = &worker->db->identity,
@@ -170,7 +191,8 @@ static void refuse_write(struct run *run, const struct worker *worker)
 }
 
 // The rare outcomes, which end the block.
-static void follow(struct block *block, const struct run *run, unsigned i, int outcome)
+__attribute__((cold, noinline)) static void follow(struct block *block, const struct run *run,
+                                                   unsigned i, int outcome)
 {
     struct client *client = block->client;
     if (outcome == COMMAND_E_POST) {
@@ -183,10 +205,71 @@ static void follow(struct block *block, const struct run *run, unsigned i, int o
         block->count = i + 1;
         return;
     }
+    stats_add(&block->worker->stats, run->call.command, STAT_CALLS, 1);
     if (outcome != COMMAND_E_TOUR || tour_start(client, &block->worker->query))
         client_close(client);
     if (i + 1 < block->count)
         stop_at(block, i + 1);
+}
+
+static bool run_plain(struct block *block, struct run *run, unsigned i)
+{
+    const struct command *command = run->call.command;
+    int outcome = command_is_posted(command) ? COMMAND_E_POST : command->run(&run->call);
+    if (outcome)
+        follow(block, run, i, outcome);
+    return outcome == 0 || outcome == COMMAND_E_BREAK;
+}
+
+static bool run_timed(struct block *block, struct run *run, unsigned i)
+{
+    const struct call *call = &run->call;
+    uint64_t begun_ns = clock_monotonic_ns();
+    int outcome = call->command->run(&run->call);
+    if (outcome != COMMAND_E_POST) {
+        struct ran ran = {.command = call->command,
+                          .argv = call->argv,
+                          .argc = call->argc,
+                          .took_us = (clock_monotonic_ns() - begun_ns) / 1000};
+        watch_took(block->worker, block->client, &ran);
+    }
+    if (outcome)
+        follow(block, run, i, outcome);
+    return outcome == 0 || outcome == COMMAND_E_BREAK;
+}
+
+// A command that is not run like most: it is timed, monitored, or writes several replies.
+__attribute__((cold, noinline)) static bool run_apart(struct block *block, struct run *run,
+                                                      unsigned i)
+{
+    struct client *client = block->client;
+    struct worker *worker = block->worker;
+    const struct command *command = run->call.command;
+    if ((command->flags & COMMAND_ALONE) && !held_is_empty(&client->held)) {
+        stop_at(block, i); // client_release goes on from here
+        stream_pause(&client->stream);
+        return false;
+    }
+    bool is_monitored = (run->watched & WATCH_MONITOR) != 0;
+    bool is_timed = (command->flags & COMMAND_TIMED) || (run->watched & WATCH_ALL);
+    if (is_monitored)
+        watch_tell(worker, &client->session, &worker->request[i]);
+    bool is_going_on = is_timed && !command_is_posted(command) ? run_timed(block, run, i)
+                                                               : run_plain(block, run, i);
+    for (unsigned next = i + 1; is_monitored && next < block->sent; next++)
+        watch_tell(worker, &client->session, &worker->request[next]);
+    return is_going_on;
+}
+
+// It did not run: no call, and no failure of one.
+__attribute__((cold, noinline)) static void reject(const struct run *run, struct worker *worker)
+{
+    const struct command *command = run->call.command;
+    if (!command)
+        return;
+    stats_add(&worker->stats, command, STAT_CALLS, (uint64_t)-1);
+    stats_add(&worker->stats, command, STAT_FAILED, (uint64_t)-1);
+    stats_add(&worker->stats, command, STAT_REJECTED, 1);
 }
 
 // Runs request `i`. False: the block ends, and block->used says where.
@@ -201,22 +284,17 @@ static bool run_one(struct block *block, struct run *run, unsigned i)
     run->call.hash = request->hash;
     if (!request->is_same_key)
         run->call.record = NULL;
-    if (command_refuse(&run->call))
+    if (command_refuse(&run->call)) {
+        reject(run, block->worker);
         return true;
+    }
     client->session.last = command->name;
     if ((command->flags & COMMAND_WRITE) && run->is_failed) {
         refuse_write(run, block->worker);
+        reject(run, block->worker);
         return true;
     }
-    if ((command->flags & COMMAND_ALONE) && !held_is_empty(&client->held)) {
-        stop_at(block, i); // client_release goes on from here
-        stream_pause(&client->stream);
-        return false;
-    }
-    int outcome = command_is_posted(command) ? COMMAND_E_POST : command->run(&run->call);
-    if (outcome)
-        follow(block, run, i, outcome);
-    return outcome == 0 || outcome == COMMAND_E_BREAK;
+    return command->flags & run->apart ? run_apart(block, run, i) : run_plain(block, run, i);
 }
 
 // Likewise, between MULTI and EXEC.
@@ -234,7 +312,29 @@ static bool queue_one(struct block *block, struct run *run, unsigned i)
         transaction_abandon(&block->client->session);
         return true;
     }
-    return transaction_take(&run->call) || run_one(block, run, i);
+    if (!transaction_take(&run->call))
+        return run_one(block, run, i);
+    if (command && (run->watched & WATCH_MONITOR))
+        watch_tell(block->worker, &block->client->session, request);
+    return true;
+}
+
+// One addition for a block of one command. What was queued is counted when it runs.
+static void count_calls(struct block *block, uint32_t answers)
+{
+    struct stats *stats = &block->worker->stats;
+    const struct request *requests = block->worker->request;
+    if (block->is_queueing)
+        return;
+    if (!block->is_mixed) {
+        if (answers && requests[0].command)
+            stats_add(stats, requests[0].command, STAT_CALLS, answers);
+        return;
+    }
+    for (uint32_t i = 0; i < answers; i++) {
+        if (requests[i].command)
+            stats_add(stats, requests[i].command, STAT_CALLS, 1);
+    }
 }
 
 static void end_run(struct block *block, const struct run *run, uint32_t answers, bool is_held)
@@ -243,6 +343,7 @@ static void end_run(struct block *block, const struct run *run, uint32_t answers
     struct worker *worker = block->worker;
     struct db *db = worker->db;
     tally_add(&worker->tallies, TALLY_COMMANDS, answers);
+    count_calls(block, answers);
     size_t end = run->reply.out->len; // before its beginning if the stream has given up meanwhile
     tally_add(&worker->tallies, TALLY_OUTPUT, end > run->begun ? end - run->begun : 0);
     if (run->reply.errors_count)
@@ -282,8 +383,8 @@ static bool can_go_on(const struct client *client)
     return !client->is_away && !client->is_closing && !client->stream.is_paused;
 }
 
-// Whether answers wait: for the disk, in strict mode, or behind others that do. Once the journal
-// has failed nothing is written that they could wait for.
+// Whether answers wait: for the disk, in strict mode, or behind others that do. Once the
+// journal has failed nothing is written that they could wait for.
 static bool must_hold(const struct block *block, bool has_failed)
 {
     return !held_is_empty(&block->client->held) ||

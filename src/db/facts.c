@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers about the process: collected when INFO asks for them, and the limits of this build.
 #include <stdio.h>
-#include "db/private.h"
+#include "db/watch.h"
 #include "os/usage.h"
 
 static uint64_t sum(const struct db *db, enum tally which)
@@ -10,6 +10,17 @@ static uint64_t sum(const struct db *db, enum tally which)
     for (unsigned i = 0; i < db->workers_count; i++)
         total += tally_read(&db->workers[i].tallies, which);
     return total;
+}
+
+static void collect_commands(const struct db *db, struct server *server)
+{
+    struct counts *counts = &server->commands;
+    memset(counts->commands, 0, command_count() * sizeof *counts->commands);
+    memset(counts->errors, 0, sizeof counts->errors);
+    counts->errors_count = 0;
+    for (unsigned i = 0; i < db->workers_count; i++)
+        stats_sum(&db->workers[i].stats, counts);
+    stats_sum(&db->committer.stats, counts);
 }
 
 void facts_collect(struct db *db, struct server *server)
@@ -30,10 +41,24 @@ void facts_collect(struct db *db, struct server *server)
                                             .dropped = pubsub.dropped,
                                             .channels = pubsub.channels,
                                             .patterns = pubsub.patterns,
+                                            .shards = pubsub.shards,
+                                            .subscribers = sum(db, TALLY_SUBSCRIBERS),
+                                            .monitors = watch_monitors_count(db),
                                             .resident_bytes = usage.resident_bytes,
                                             .cpu_user_us = usage.user_us,
                                             .cpu_system_us = usage.system_us};
+    collect_commands(db, server);
     events_describe(db->events, server);
+}
+
+void facts_second(struct db *db, struct server *server)
+{
+    uint64_t now_ms = loop_now_ms(db->loop), commands = sum(db, TALLY_COMMANDS);
+    if (now_ms > server->second_ms)
+        server->ops_per_second =
+            (commands - server->second_commands) * 1000 / (now_ms - server->second_ms);
+    server->second_ms = now_ms;
+    server->second_commands = commands;
 }
 
 void db_print_limits(void)

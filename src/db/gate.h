@@ -70,6 +70,7 @@ enum tally {
     TALLY_OUTPUT,
     TALLY_ERRORS,
     TALLY_DELIVERED,
+    TALLY_SUBSCRIBERS, // now, not ever
     TALLIES
 };
 struct tallies {

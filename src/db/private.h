@@ -12,6 +12,7 @@
 #include "db/gate.h"
 #include "db/held.h"
 #include "db/pubsub.h"
+#include "db/stats.h"
 #include "os/signals.h"
 #include "os/stream.h"
 #include "os/tcp.h"
@@ -49,9 +50,10 @@ void client_leave(struct client *client); // something of it goes elsewhere
 void client_return(struct client *client);
 void client_release(struct client *client, uint64_t done); // held answers that may go
 void client_fail_held(struct client *client);              // the journal has failed
-bool client_is_idle(const struct client *client);          // may be closed in a drain
-void client_close(struct client *client);                  // after what was answered
-void client_fail(struct client *client, int fault);        // whatever is still owed to it
+void client_load(const struct client *client, struct session_load *out_load);
+bool client_is_idle(const struct client *client);   // may be closed in a drain
+void client_close(struct client *client);           // after what was answered
+void client_fail(struct client *client, int fault); // whatever is still owed to it
 
 // ---- execute.c: requests, a block at a time
 
@@ -92,6 +94,7 @@ struct worker {
     bool is_waiting;     // the replica thread's: ring `release` after the next commit
     struct bell release; // heard here
     struct tallies tallies;
+    struct stats stats;
     uint64_t next_id;
     bool is_draining, is_started;
     unsigned drain_turns;
@@ -115,6 +118,7 @@ extern const struct host_ops worker_host_ops;
 void deliver_leave_all(struct client *client);
 // Publishes from another thread than a worker's.
 int64_t deliver_publish(struct db *db, struct span channel, struct span message);
+void deliver_monitored(struct worker *worker, struct span line); // to everybody who monitors
 
 // ---- tour.c: a query that visits every worker
 
@@ -165,6 +169,7 @@ struct committer {
     struct loop *loop;
     struct replica *replica;
     struct server server;
+    struct stats stats;
     uint64_t due_ms; // of the next commit; UINT64_MAX: none is wanted
     uint64_t ended_ms;
     struct loop_timer commit_timer, tick_timer;
@@ -176,6 +181,7 @@ struct committer {
     bool is_committing;
     bool is_alone;     // the workers stand still
     uint64_t alone_ns; // since when
+    uint32_t ticks;
 };
 
 void committer_init(struct committer *committer, struct db *db);
@@ -245,6 +251,11 @@ void users_deny(struct host *host, const struct acl_denial *denial); // a worker
 
 // ---- db.c
 
+struct watch_words { // watch.h
+    _Atomic uint32_t wanted, monitors;
+    _Atomic uint64_t least_us; // shorter commands are not told of
+};
+
 enum db_state { DB_STARTING, DB_SERVING, DB_DRAINING, DB_ENDING };
 
 struct db {
@@ -256,6 +267,7 @@ struct db {
     struct identity identity;
     struct command_index index;
     struct gate gate;
+    struct watch_words watch;
     struct keyspace *keyspace;
     struct pubsub *pubsub;
     struct committer committer;
@@ -280,3 +292,4 @@ void db_worker_stopped(struct db *db);
 
 // facts.c
 void facts_collect(struct db *db, struct server *server);
+void facts_second(struct db *db, struct server *server); // once a second

@@ -21,7 +21,9 @@ static void visit_clients(struct tour *tour, struct worker *worker)
         if (!client_query_is_match(query, &client->session))
             continue;
         if (!query->is_kill) {
-            session_put_line(&client->session, now_ms, &tour->lines);
+            struct session_load load;
+            client_load(client, &load);
+            session_put_line(&client->session, &load, now_ms, &tour->lines);
             continue;
         }
         query->killed++;

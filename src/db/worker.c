@@ -188,7 +188,7 @@ int worker_init(struct worker *worker, struct db *db, unsigned index)
     int fault = loop_new(&worker->loop, &hooks);
     if (fault)
         return fault;
-    if (!worker_room(worker, DB_ARGUMENTS))
+    if (!worker_room(worker, DB_ARGUMENTS) || stats_init(&worker->stats, db->heap))
         return -ENOMEM;
     worker->listener.on_accepted = on_accepted;
     worker->listener.watch.fd = -1;
@@ -211,6 +211,7 @@ void worker_deinit(struct worker *worker)
     if (!worker->loop)
         return;
     listener_stop(&worker->listener);
+    stats_deinit(&worker->stats);
     for (unsigned kind = 0; kind < TOPIC_KINDS; kind++)
         topics_deinit(&worker->topics[kind]);
     buf_deinit(&worker->encoded[0]);

@@ -247,12 +247,20 @@ static void put_detail(struct buf *out, struct span detail)
         buf_put_byte(out, detail.ptr[i] < ' ' || detail.ptr[i] == 0x7f ? ' ' : detail.ptr[i]);
 }
 
+// `text` begins with the code.
+static void note_error(struct reply *reply, const char *text)
+{
+    reply->errors_count++;
+    if (reply->on_error)
+        reply->on_error(reply, span_of(text, strcspn(text, " ")));
+}
+
 void reply_error_with(struct reply *reply, enum reply_error_code code, struct span detail)
 {
     const char *format = formats[code];
     const char *gap = strstr(format, "%s");
     size_t before = gap ? (size_t)(gap - format) : strlen(format);
-    reply->errors_count++;
+    note_error(reply, format);
     buf_put_byte(reply->out, '-');
     buf_put(reply->out, span_of(format, before));
     if (gap) {
@@ -269,7 +277,7 @@ void reply_error(struct reply *reply, enum reply_error_code code)
 
 void reply_error_text(struct reply *reply, const char *text)
 {
-    reply->errors_count++;
+    note_error(reply, text);
     buf_put_byte(reply->out, '-');
     for (const char *at = text; *at; at++)
         buf_put_byte(reply->out, *at == '\r' || *at == '\n' ? ' ' : (uint8_t)*at);
@@ -279,7 +287,7 @@ void reply_error_text(struct reply *reply, const char *text)
 void reply_error_unknown(struct reply *reply, const struct span *argv, uint32_t argc)
 {
     struct buf *out = reply->out;
-    reply->errors_count++;
+    note_error(reply, "ERR");
     buf_put_text(out, "-ERR unknown command '");
     put_detail(out, argv[0]);
     buf_put_text(out, "', with args beginning with: ");
@@ -298,7 +306,7 @@ void reply_error_unknown(struct reply *reply, const struct span *argv, uint32_t 
 
 void reply_error_subcommand(struct reply *reply, struct span subcommand, const char *command)
 {
-    reply->errors_count++;
+    note_error(reply, "ERR");
     buf_put_text(reply->out, "-ERR unknown subcommand '");
     put_detail(reply->out, subcommand);
     buf_put_text(reply->out, "'. Try ");
@@ -309,7 +317,7 @@ void reply_error_subcommand(struct reply *reply, struct span subcommand, const c
 // In upper case, as the documents have names.
 void reply_error_refused(struct reply *reply, struct span command, const char *why)
 {
-    reply->errors_count++;
+    note_error(reply, "ERR");
     buf_put_text(reply->out, "-ERR ");
     for (size_t i = 0; i < command.len; i++) {
         uint8_t byte = command.ptr[i];
@@ -322,7 +330,7 @@ void reply_error_refused(struct reply *reply, struct span command, const char *w
 
 void reply_protocol_error(struct reply *reply, const struct resp_parser *parser)
 {
-    reply->errors_count++;
+    note_error(reply, "ERR");
     buf_put_text(reply->out, "-ERR ");
     resp_put_fault(reply->out, parser);
     buf_put_text(reply->out, "\r\n");

@@ -9,9 +9,10 @@
 #include "base/buf.h"
 
 struct reply {
-    struct buf *out;       // borrows
-    uint8_t protocol;      // 2 or 3
-    uint32_t errors_count; // written so far, for metrics
+    struct buf *out;                                         // borrows
+    uint8_t protocol;                                        // 2 or 3
+    uint32_t errors_count;                                   // written so far, for metrics
+    void (*on_error)(struct reply *reply, struct span code); // told of each; NULL: nobody is
 };
 
 static inline struct reply reply_to(struct buf *out, uint8_t protocol)

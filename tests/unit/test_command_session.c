@@ -140,7 +140,7 @@ static void client_queries_match_what_was_asked(void **state)
     assert_false(client_query_is_match(&desk->query, &other));
     desk_run(desk, "CLIENT KILL TYPE pubsub");
     assert_false(client_query_is_match(&desk->query, &other));
-    other.topics[TOPIC_CHANNEL] = 1;
+    session_count_topic(&other, TOPIC_CHANNEL, 1);
     assert_true(client_query_is_match(&desk->query, &other));
     desk_run(desk, "CLIENT KILL ID 7");
     assert_false(client_query_is_match(&desk->query, &desk->session)); // SKIPME is the default
@@ -214,7 +214,9 @@ static void settings_are_read_and_one_is_changed(void **state)
     desk_assert(desk, "CONFIG SET commit-interval 25", "+OK\r\n");
     assert_int_equal(desk->server.commit_interval_ms, 25);
     desk_assert_begins(desk, "CONFIG SET commit-interval 0", "-ERR CONFIG SET failed");
-    desk_assert_begins(desk, "CONFIG SET durability strict", "-ERR CONFIG SET failed - can't set");
+    desk_assert_begins(
+        desk, "CONFIG SET durability strict",
+        "-ERR CONFIG SET failed (possibly related to argument 'durability') - can't");
     desk_assert_begins(desk, "CONFIG SET nothing 1", "-ERR Unknown option");
     desk_assert_begins(desk, "CONFIG SET commit-interval 5 durability strict", "-ERR");
     assert_int_equal(desk->server.commit_interval_ms, 25);

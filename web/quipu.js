@@ -1,194 +1,395 @@
 // SPDX-License-Identifier: Apache-2.0
-// The browser client of quipu's real-time platform: live counts over one WebSocket, without
-// dependencies.
-//
-//     const live = quipu.connect("http://127.0.0.1:7004"); // or connect() for this page's own host
-//     const stop = live.track("likes", (value) => { … });  // the latest value first, then newer ones
-//     const leave = live.publish("/article/7");            // this visitor is on that page now
-//     <live-count key="likes" src="http://127.0.0.1:7004"></live-count>
-//
-// A classic script that sets `quipu`; import it for its effect in a module, or take the names from
-// quipu.mjs. A value is a number, a string of digits beyond 2^53, or null while no such counter
-// exists. Presence needs no farewell message: the server ends a visitor's part when the socket
-// closes, so a page that is hidden for good only has to close it, and a page that comes back from
-// the cache opens it again.
+// The browser client; README.md has its use. A Hub holds one connection for all tabs: it is in a
+// SharedWorker (this file again), else in the tab with the lock. A tab that is gone lets its own go.
 (() => {
-  "use strict";
+  const MIN_MS = 500, MAX_MS = 20000;
+  const SILENCE_MS = 60000; // the server says {} every 25 s
+  const CHUNK = 100;
+  const PREFIX = "quipu+";
+  const { navigator: { locks } = {}, document } = globalThis;
 
-  const SUBPROTOCOL = "quipu.v1.json";
-  const BACKOFF_MIN_MS = 500;
-  const BACKOFF_MAX_MS = 20000;
-  const KEYS_PER_FRAME = 100;
-  // The server says something at least every 25 s, an empty {} if need be; a page cannot see pings.
-  const SILENCE_MS = 60000;
+  const backoff = (failures) => MIN_MS + Math.random() * Math.min(MAX_MS, MIN_MS * 2 ** failures);
+  const uid = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
+  const lock = (name, then, options = {}) => locks.request(`quipu ${name}`, options, then);
+  const chunks = (list) =>
+    list.filter((_, i) => i % CHUNK === 0).map((_, i) => list.slice(i * CHUNK, (i + 1) * CHUNK));
 
-  function streamUrl(url) {
-    const target = new URL(url || "/", globalThis.location ? location.href : undefined);
-    target.protocol = target.protocol.replace("http", "ws");
-    if (target.pathname === "/") target.pathname = "/v1/stream";
-    return target.href;
+  function webSocket(hub) {
+    const socket = new WebSocket(hub.address("ws"), "quipu.v1.json");
+    let said = { track: new Set(), publish: new Set() };
+    let watchdog;
+    const watch = () => {
+      clearTimeout(watchdog);
+      watchdog = setTimeout(link.close, SILENCE_MS);
+    };
+    const link = {
+      close() {
+        clearTimeout(watchdog);
+        socket.close();
+        hub.down(link);
+      },
+      sync() {
+        if (socket.readyState !== 1) return;
+        const wanted = hub.wanted();
+        const say = (verb, from, but) =>
+          chunks([...from].filter((key) => !but.has(key))).map((keys) => socket.send(JSON.stringify({ [verb]: keys })));
+        for (const verb of ["publish", "track"]) {
+          say(`un${verb}`, said[verb], wanted[verb]);
+          say(verb, wanted[verb], said[verb]);
+        }
+        said = wanted;
+      },
+    };
+    socket.onopen = () => {
+      watch();
+      link.sync();
+      hub.enter("connected");
+    };
+    socket.onmessage = ({ data }) => {
+      watch();
+      hub.receive(JSON.parse(data), link);
+    };
+    socket.onclose = ({ code }) => {
+      clearTimeout(watchdog);
+      hub.down(link, code === 4001);
+    };
+    return link;
+  }
+
+  function events(hub) {
+    let said;
+    let sources = [];
+    const link = {
+      close: () => sources.map((source) => source.close()),
+      sync() {
+        const { track, publish } = hub.wanted();
+        if (said === (said = JSON.stringify([[...track], [...publish]]))) return;
+        link.close();
+        const pair = (verb, keys) => [...keys].map((key) => [verb, key]);
+        sources = chunks([...pair("track", track), ...pair("publish", publish)]).map((query) => {
+          const source = new EventSource(hub.address("http", query));
+          source.onopen = () => hub.enter("connected");
+          source.onmessage = ({ data, lastEventId }) =>
+            hub.receive({ epoch: lastEventId.split(":")[0], ...JSON.parse(data) }, link);
+          source.onerror = () => hub.down(link);
+          return source;
+        });
+      },
+    };
+    link.sync();
+    return link;
+  }
+
+  const ways = { webSocket, events };
+
+  class Hub {
+    tabs = new Map(); // name -> { say, track, publish }
+    values = new Map(); // key -> [key, value, version]
+    state = "connecting";
+    failures = 0;
+    way = 0;
+
+    constructor(url, transports) {
+      this.url = url;
+      this.transports = transports;
+    }
+
+    address(scheme, query = []) {
+      const url = new URL(this.url);
+      url.protocol = url.protocol.replace(/http|ws/, scheme);
+      if (url.pathname === "/") url.pathname = "/v1/stream";
+      if (this.token) url.searchParams.append("token", this.token);
+      for (const pair of query) url.searchParams.append(...pair);
+      return url.href;
+    }
+
+    wanted() {
+      const all = (verb) => new Set([...this.tabs.values()].flatMap((tab) => tab[verb]));
+      return { track: all("track"), publish: all("publish") };
+    }
+
+    // All that a tab wants: a new hub needs no history.
+    take(name, say, { track, publish, token, now, bye }) {
+      if (bye) return this.leave(name);
+      const before = this.tabs.get(name);
+      this.tabs.set(name, { say, track, publish });
+      this.token = token;
+      if (!before) {
+        say({ state: this.state });
+        if (locks) lock(name, () => this.leave(name));
+      }
+      const known = track.filter((key) => !before?.track.includes(key) && this.values.has(key));
+      this.tellNews(say, known.map((key) => this.values.get(key)));
+      const wanted = this.wanted().track;
+      for (const key of this.values.keys()) if (!wanted.has(key)) this.values.delete(key);
+      if (this.link) this.link.sync();
+      else if (now || !this.timer) this.open();
+    }
+
+    leave(name) {
+      this.tabs.delete(name);
+      if (this.tabs.size) this.link?.sync();
+      else this.drop();
+    }
+
+    drop() {
+      clearTimeout(this.timer);
+      const { link } = this;
+      this.timer = this.link = null;
+      link?.close();
+    }
+
+    open() {
+      this.drop();
+      this.enter("connecting");
+      this.heard = false;
+      this.link = ways[this.transports[this.way % this.transports.length]](this);
+    }
+
+    tell(message) {
+      for (const { say } of this.tabs.values()) say(message);
+    }
+
+    enter(state) {
+      if (state !== this.state) this.tell({ state: (this.state = state) });
+    }
+
+    receive({ c = [], epoch = this.epoch, retry, error }, link) {
+      if (link !== this.link) return;
+      this.heard = true;
+      this.failures = 0;
+      this.retry = retry;
+      if (error) this.tell({ error });
+      if (epoch !== this.epoch) for (const entry of this.values.values()) entry[2] = -1;
+      this.epoch = epoch;
+      // Nothing from a node that is behind.
+      const news = c.filter(([key, , version]) => !(version < this.values.get(key)?.[2]));
+      for (const entry of news) this.values.set(entry[0], entry);
+      for (const { say, track } of this.tabs.values()) this.tellNews(say, news.filter(([key]) => track.includes(key)));
+    }
+
+    tellNews = (say, c) => c.length && say({ c });
+
+    // Twice nothing was heard: another way.
+    down(link, now) {
+      if (link !== this.link) return;
+      this.drop();
+      if (this.token && (now || !this.heard)) this.tell({ needsToken: { now } });
+      if (!this.heard && this.failures % 2) this.way++;
+      this.timer = setTimeout(() => this.open(), this.retry ?? backoff(this.failures));
+      this.failures++;
+      this.retry = undefined;
+      this.enter("disconnected");
+    }
+  }
+
+  if (globalThis.SharedWorkerGlobalScope) {
+    let hub;
+    globalThis.onconnect = ({ ports: [port] }) => {
+      port.onmessage = ({ data: { tab, url, transports, ...wants } }) => {
+        hub ||= new Hub(url, transports);
+        hub.take(tab, (message) => port.postMessage(message), wants);
+      };
+    };
+    return;
+  }
+
+  // A tab's ways to its hub: each gives the function that tells it.
+  function inPage({ tab, url, transports, hear }) {
+    const hub = new Hub(url, transports);
+    return (wants) => hub.take(tab, hear, wants);
+  }
+
+  function inWorker({ tab, url, transports, hear, instead }) {
+    const worker = new SharedWorker(quipu.script, `quipu ${url}`);
+    worker.onerror = instead;
+    worker.port.onmessage = ({ data }) => hear(data);
+    return (wants) => worker.port.postMessage({ tab, url, transports, ...wants });
+  }
+
+  function inOneTab({ tab, url, transports, hear, left }) {
+    const channel = new BroadcastChannel(`quipu ${url}`);
+    let hub, latest;
+    const take = (from, wants) =>
+      hub.take(from, from === tab ? hear : (message) => channel.postMessage({ to: from, message }), wants);
+    const post = (wants) => {
+      latest = wants;
+      if (hub) take(tab, wants);
+      else channel.postMessage({ from: tab, wants });
+    };
+    channel.onmessage = ({ data: { to, message, from, wants, isNew } }) => {
+      if (to === tab) hear(message);
+      else if (isNew && latest) post(latest);
+      else if (from && hub) take(from, wants);
+    };
+    const lead = () => {
+      hub = new Hub(url, transports);
+      channel.postMessage({ isNew: true });
+      if (latest) post(latest);
+      return left.then(() => hub.drop());
+    };
+    const end = new AbortController();
+    lock(`for ${url}`, lead, { signal: end.signal }).catch(() => {});
+    left.then(() => setTimeout(() => (end.abort(), channel.close())));
+    return post;
+  }
+
+  const waiting = new Map(); // id of an addition -> { resolve, reject }
+
+  // True: some additions are left.
+  async function handOver(service) {
+    for (const name of Object.keys(localStorage).filter((name) => name.startsWith(PREFIX))) {
+      const [to, key, by] = JSON.parse(localStorage[name] || "[]");
+      if (to !== service) continue;
+      const id = name.slice(PREFIX.length);
+      const answer = await fetch(`${service}/v1/counters/${encodeURIComponent(key)}/increment`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "Idempotency-Key": id },
+        body: JSON.stringify({ by }),
+        keepalive: true,
+      }).catch(() => 0);
+      if (!answer || answer.status > 428) return true;
+      localStorage.removeItem(name);
+      const told = await answer.json().catch(() => ({}));
+      waiting.get(id)?.[answer.ok ? "resolve" : "reject"](answer.ok ? told : new Error(told.detail));
+      waiting.delete(id);
+    }
   }
 
   class Client extends EventTarget {
+    state = "connecting";
     #url;
-    #socket = null;
-    #timer = 0;
-    #watchdog = 0;
+    #options;
+    #topics = new Map();
+    #pages = new Map(); // page -> times
+    #tell;
+    #leave;
+    #token;
+    #isTelling = false;
     #failures = 0;
-    #closed = false;
-    #topics = new Map(); // key -> { callbacks, latest: [value, version, key] or null }
-    #pages = new Map(); // page -> how many on this client publish it
-    #outbox = []; // { verb, keys } to say in the next frames, in order; one flush a task
-    #listeners = new AbortController();
+    #retry = 0;
+    #end = new AbortController();
 
-    constructor(url) {
+    constructor(url = "/", options = {}) {
       super();
-      this.#url = streamUrl(url);
-      this.state = "connecting";
-      this.#watchPage();
-      this.#open();
+      this.#url = new URL(url, globalThis.location?.href).href;
+      this.#options = { transports: Object.keys(ways), service: this.#url, ...options };
+      this.#options.service = new URL(this.#options.service, this.#url).href.replace(/\/(v1.*)?$/, "");
+      const { signal } = this.#end;
+      const wake = () => (this.#say(true), this.#handOver());
+      const on = {
+        pagehide: () => this.#part(),
+        pageshow: ({ persisted }) => persisted && this.#join(),
+        online: wake,
+        visibilitychange: () => document.hidden || wake(),
+      };
+      for (const type in on) globalThis.addEventListener?.(type, on[type], { signal });
+      this.#join();
+      this.#handOver();
     }
 
-    // Calls back with (value, version, key), at once if a value is known. Returns the way to stop.
     track(key, callback) {
-      let topic = this.#topics.get(key);
-      if (!topic) {
-        this.#topics.set(key, (topic = { callbacks: new Set(), latest: null }));
-        this.#say("track", key);
-      }
-      const entry = { callback };
-      topic.callbacks.add(entry);
-      if (topic.latest) callback(...topic.latest);
+      const topic = this.#topics.get(key) || { callbacks: new Set() };
+      const call = (...news) => callback(...news);
+      topic.callbacks.add(call);
+      this.#topics.set(key, topic);
+      this.#say();
+      if (topic.latest) call(...topic.latest);
       return () => {
-        if (!topic.callbacks.delete(entry) || topic.callbacks.size) return;
-        this.#topics.delete(key);
-        this.#say("untrack", key);
+        topic.callbacks.delete(call);
+        if (!topic.callbacks.size && this.#topics.get(key) === topic) this.#topics.delete(key);
+        this.#say();
       };
     }
 
-    // Counts this visitor as present on the page until the returned function is called.
     publish(page) {
-      const count = this.#pages.get(page) || 0;
-      this.#pages.set(page, count + 1);
-      if (!count) this.#say("publish", page);
-      let present = true;
-      return () => {
-        if (!present) return;
-        present = false;
-        const left = this.#pages.get(page) - 1;
-        if (left) return void this.#pages.set(page, left);
-        this.#pages.delete(page);
-        this.#say("unpublish", page);
+      const more = (by) => {
+        const count = (this.#pages.get(page) || 0) + by;
+        if (count) this.#pages.set(page, count);
+        else this.#pages.delete(page);
+        this.#say();
       };
+      let by = -1;
+      more(1);
+      return () => more(by, (by = 0));
+    }
+
+    add(key, by = 1) {
+      const id = uid();
+      localStorage[PREFIX + id] = JSON.stringify([this.#options.service, key, by]);
+      const done = new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+      done.catch(() => {});
+      this.#handOver();
+      return done;
     }
 
     close() {
-      this.#closed = true;
-      this.#listeners.abort();
-      this.#drop("disconnected");
+      this.#end.abort();
+      this.#part();
     }
 
-    #watchPage() {
-      if (!globalThis.addEventListener) return;
-      const on = (target, type, listener) =>
-        target.addEventListener(type, listener, { signal: this.#listeners.signal });
-      const now = () => {
-        if (this.#socket) return;
-        this.#failures = 0;
-        this.#open();
+    async #handOver() {
+      if (!document) return;
+      const { service } = this.#options;
+      const hand = () => handOver(service);
+      const isLeft = await (locks ? lock(`+ ${service}`, hand) : hand());
+      clearTimeout(this.#retry);
+      if (!isLeft) this.#failures = 0;
+      else if (!this.#end.signal.aborted) this.#retry = setTimeout(() => this.#handOver(), backoff(this.#failures++));
+    }
+
+    async #renew() {
+      this.#token = await this.#options.token?.();
+    }
+
+    async #join() {
+      const { transports, share } = this.#options;
+      let leave;
+      const left = new Promise((resolve) => (leave = resolve));
+      this.#leave = leave;
+      await this.#renew();
+      const tab = uid();
+      const begin = (way) => {
+        const hear = (message) => this.#leave === leave && this.#hear(message);
+        this.#tell = way({ tab, url: this.#url, transports, hear, left, instead: () => begin(inOneTab) });
+        this.#say();
       };
-      on(globalThis, "pagehide", () => this.#drop("disconnected"));
-      on(globalThis, "pageshow", now);
-      on(globalThis, "online", now);
-      if (globalThis.document) {
-        on(document, "visibilitychange", () => document.visibilityState === "visible" && now());
-      }
+      if (!locks) return begin(inPage);
+      lock(tab, () => {
+        const isOurs = quipu.script && new URL(quipu.script).origin === location.origin;
+        if (share === false) begin(inPage);
+        else begin(isOurs && share !== "tabs" && globalThis.SharedWorker ? inWorker : inOneTab);
+        return left;
+      });
     }
 
-    #open() {
-      clearTimeout(this.#timer);
-      if (this.#closed || this.#socket) return;
-      this.#enter("connecting");
-      const socket = (this.#socket = new WebSocket(this.#url, SUBPROTOCOL));
-      socket.onopen = () => {
-        if (socket !== this.#socket) return;
-        this.#outbox = [];
-        this.#send("track", [...this.#topics.keys()]);
-        this.#send("publish", [...this.#pages.keys()]);
-        this.#enter("connected");
-      };
-      socket.onmessage = (message) => socket === this.#socket && this.#receive(message.data);
-      socket.onclose = () => {
-        if (socket !== this.#socket) return;
-        this.#socket = null;
-        clearTimeout(this.#watchdog);
-        this.#enter("disconnected");
-        this.#retry();
-      };
+    #part() {
+      this.#tell?.({ bye: true });
+      this.#tell = null;
+      this.#leave();
+      this.#leave = () => {};
+      this.#enter("disconnected");
     }
 
-    // Full jitter: a crowd that lost its server together must not come back together.
-    #retry() {
-      const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.#failures++);
-      this.#timer = setTimeout(() => this.#open(), BACKOFF_MIN_MS + Math.random() * ceiling);
+    #say(now) {
+      if (this.#isTelling) return;
+      this.#isTelling = true;
+      queueMicrotask(() => {
+        this.#isTelling = false;
+        if (!this.#tell) return;
+        this.#tell({ track: [...this.#topics.keys()], publish: [...this.#pages.keys()], token: this.#token, now });
+      });
     }
 
-    // A connection that died without a word (a laptop that slept, a network that changed) is left.
-    #watch() {
-      clearTimeout(this.#watchdog);
-      this.#watchdog = setTimeout(() => {
-        this.#drop("disconnected");
-        this.#open();
-      }, SILENCE_MS);
-    }
-
-    #drop(state) {
-      clearTimeout(this.#timer);
-      clearTimeout(this.#watchdog);
-      const socket = this.#socket;
-      this.#socket = null;
-      if (socket) socket.close(1000);
-      this.#enter(state);
-    }
-
-    #receive(text) {
-      let frame;
-      try {
-        frame = JSON.parse(text);
-      } catch {
-        return;
-      }
-      this.#failures = 0; // a server that answers ends the back-off; one that only accepts does not
-      this.#watch();
-      if (frame.error) this.dispatchEvent(new CustomEvent("refused", { detail: frame.error }));
-      for (const [key, value, version] of frame.c || []) {
+    #hear({ c = [], state, error, needsToken }) {
+      if (state) this.#enter(state);
+      if (error) this.dispatchEvent(new CustomEvent("refused", { detail: error }));
+      if (needsToken) this.#renew().then(() => this.#say(needsToken.now));
+      for (const [key, ...news] of c) {
         const topic = this.#topics.get(key);
-        if (!topic) continue;
-        topic.latest = [value, version, key];
-        for (const entry of [...topic.callbacks]) entry.callback(value, version, key);
-      }
-    }
-
-    // Queues a word for the server, so that a page of many counts costs few frames. What is queued
-    // while there is no connection is forgotten on purpose: opening one tells the whole state.
-    #say(verb, key) {
-      if (!this.#outbox.length) queueMicrotask(() => this.#flush());
-      const last = this.#outbox.at(-1);
-      if (last && last.verb === verb) last.keys.push(key);
-      else this.#outbox.push({ verb, keys: [key] });
-    }
-
-    #flush() {
-      const words = this.#outbox;
-      this.#outbox = [];
-      for (const { verb, keys } of words) this.#send(verb, keys);
-    }
-
-    #send(verb, keys) {
-      const socket = this.#socket;
-      if (!socket || socket.readyState !== 1) return;
-      for (let i = 0; i < keys.length; i += KEYS_PER_FRAME) {
-        socket.send(JSON.stringify({ [verb]: keys.slice(i, i + KEYS_PER_FRAME) }));
+        if (!topic || topic.latest?.[0] === news[0]) continue; // a new hub may repeat
+        topic.latest = [...news, key];
+        for (const call of topic.callbacks) call(...topic.latest);
       }
     }
 
@@ -199,69 +400,51 @@
     }
   }
 
-  // 12345 -> "12,345" in the reader's own language; exact beyond 2^53 too.
-  function format(value) {
-    if (value === null || value === undefined) return "–";
-    return (typeof value === "string" ? BigInt(value) : value).toLocaleString();
-  }
-
-  const connect = (url) => new Client(url);
-  globalThis.quipu = { connect, format };
+  const quipu = (globalThis.quipu = {
+    script: document?.currentScript?.src,
+    connect: (url, options) => new Client(url, options),
+    format: (value) => (value == null ? "–" : BigInt(value).toLocaleString()),
+  });
 
   if (!globalThis.customElements || customElements.get("live-count")) return;
 
-  // All elements with one src share one connection; the last to leave closes it.
   const shared = new Map();
 
-  function join(src) {
-    if (!shared.has(src)) shared.set(src, { client: connect(src), users: 0 });
-    const use = shared.get(src);
-    use.users++;
-    return use.client;
-  }
-
-  function leave(src) {
-    const use = shared.get(src);
-    if (--use.users) return;
-    use.client.close();
-    shared.delete(src);
-  }
-
   class LiveCount extends HTMLElement {
-    static observedAttributes = ["key", "src"];
-    #leave = null;
+    static observedAttributes = ["key", "src", "publish"];
 
     connectedCallback() {
-      if (!this.hasAttribute("aria-live")) this.setAttribute("aria-live", "polite");
-      this.#begin();
+      if (!this.ariaLive) this.ariaLive = "polite";
+      this.attributeChangedCallback();
     }
 
     disconnectedCallback() {
-      this.#end();
+      this.leave?.();
+      this.leave = null;
     }
 
-    attributeChangedCallback(name, before, after) {
-      if (!this.isConnected || before === after) return;
-      this.#end();
-      this.#begin();
-    }
-
-    #begin() {
-      const key = this.getAttribute("key");
-      if (this.#leave || !key) return;
-      const src = this.getAttribute("src") || "";
-      const stop = join(src).track(key, (value) => {
-        this.textContent = format(value);
-      });
-      this.#leave = () => {
+    attributeChangedCallback() {
+      this.disconnectedCallback();
+      const [key, src, page] = ["key", "src", "publish"].map((name) => this.getAttribute(name));
+      if (!this.isConnected || !key) return;
+      const use = shared.get(src) || { client: quipu.connect(src || "/"), users: 0 };
+      shared.set(src, use).get(src).users++;
+      const stop = use.client.track(key, (value) => this.show(value));
+      const part = page === null ? stop : use.client.publish(page || key);
+      this.leave = () => {
         stop();
-        leave(src);
+        part();
+        if (--use.users) return;
+        use.client.close();
+        shared.delete(src);
       };
     }
 
-    #end() {
-      if (this.#leave) this.#leave();
-      this.#leave = null;
+    show(value) {
+      const text = quipu.format(value);
+      if (text === this.textContent) return;
+      this.textContent = text;
+      if (!matchMedia("(prefers-reduced-motion: reduce)").matches) this.animate({ opacity: [0.4, 1] }, 300);
     }
   }
 

@@ -2,4 +2,5 @@
 // The same client with named exports: import { connect } from "./quipu.mjs".
 import "./quipu.js";
 
+globalThis.quipu.script ??= new URL("./quipu.js", import.meta.url).href;
 export const { connect, format } = globalThis.quipu;

@@ -167,8 +167,8 @@ static void answer_options(struct exchange *exchange, uint32_t methods)
     struct buf *headers = &exchange->text;
     put_methods(headers, "Allow: ", methods);
     put_methods(headers, "Access-Control-Allow-Methods: ", methods);
-    buf_put_text(headers, "Access-Control-Allow-Headers: Content-Type, If-None-Match\r\n"
-                          "Access-Control-Max-Age: 600\r\n");
+    buf_put_text(headers, "Access-Control-Allow-Headers: Content-Type, If-None-Match, "
+                          "Idempotency-Key\r\nAccess-Control-Max-Age: 600\r\n");
     struct exchange_answer answer = {.status = 204, .headers = buf_span(headers)};
     exchange_answer(exchange, &answer);
 }

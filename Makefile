@@ -19,7 +19,7 @@ CFLAGS_fuzz    := -O1 -g $(ASAN) -fsanitize=fuzzer-no-link
 LDFLAGS_FUZZER := $(if $(filter fuzz,$(MODE)),-fsanitize=fuzzer)
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -pthread $(ARCH) $(CFLAGS_$(MODE)) $(WARN) -Isrc -I. -Iinclude \
 	-I/usr/share/include/llhttp -I/usr/include/lua5.1 -MMD -MP $(CFLAGS)
-LIBS := -lurcu-qsbr -lurcu-cds -lurcu-common -llua5.1 -lcrypto -lz -lm -pthread
+LIBS := -lurcu-qsbr -lurcu-cds -lurcu-common -llua5.1 -lssl -lcrypto -lz -lm -pthread
 
 ROOMS := base crdt keyspace wire journal node replica command script os db service realtime cli
 MAIN := src/cli/main.c

@@ -10,6 +10,7 @@
 #include "base/owner.h"
 #include "cli/count.h"
 #include "cli/main.h"
+#include "cli/tls_option.h"
 #include "os/clock.h"
 #include "os/heap_system.h"
 
@@ -21,6 +22,8 @@ static const struct option rows[] = {
      .type = OPTION_ENDPOINT,
      .initial = "127.0.0.1:7000",
      .help = "the database, RESP"},
+    {.name = "db-tls", .type = OPTION_FLAG, .help = "the database speaks TLS"},
+    OPTION_ROWS_TLS,
     OPTION_ROW_DB_USER,
     OPTION_ROW_DB_PASSWORD,
     {.name = "prefix", .type = OPTION_TEXT, .help = "put in front of every key"},
@@ -296,6 +299,7 @@ static void deinit(struct count *count)
     distinct_deinit(&count->distinct);
     if (count->loop)
         loop_free(count->loop);
+    tls_free(count->tls);
 }
 
 static int finish(struct count *count)
@@ -341,6 +345,16 @@ static int count_run(struct count *count)
     return finish(count);
 }
 
+static bool load_tls(struct count *count, const struct options *options)
+{
+    char error[TLS_TEXT_MAX];
+    struct tls_options tls = tls_options_of(options);
+    if (!options_number(options, "db-tls") || !tls_new(&count->tls, &tls, error))
+        return true;
+    fprintf(stderr, "quipu count: %s\n", error);
+    return false;
+}
+
 static int run(const struct options *options)
 {
     if (options_number(options, "by") == 0) {
@@ -353,7 +367,9 @@ static int run(const struct options *options)
         return 1;
     }
     init(count, options);
-    int status = login_load(&count->login, options, (struct span){0}) ? 1 : count_run(count);
+    int status = 1;
+    if (!login_load(&count->login, options, (struct span){0}) && load_tls(count, options))
+        status = count_run(count);
     deinit(count);
     free(count);
     return status;

@@ -34,6 +34,7 @@ struct count {
     const struct options *options;
     struct endpoint db;
     struct login login;
+    struct tls *tls; // NULL: plain
     struct span prefix;
     char amount[24]; // --by, as a bulk string's text
     struct heap *heap;

@@ -266,7 +266,8 @@ static void on_closed(struct stream *stream, int fault)
     count->is_open = count->is_connected = false;
     if (count->status || count->is_settled)
         return;
-    const char *why = fault ? strerror(-fault) : "closed by the database";
+    char text[STREAM_WHY_MAX];
+    const char *why = fault ? stream_why(stream, fault, text) : "closed by the database";
     if (!count->was_connected) {
         count_fail(count, "cannot reach the database at %s: %s", options_text(count->options, "db"),
                    why);
@@ -287,7 +288,8 @@ void count_dial(struct count *count)
 {
     static const struct stream_ops ops = {
         .on_input = on_input, .on_connected = on_connected, .on_closed = on_closed};
-    static const struct stream_limits limits = {.in_max = 64u << 20, .out_max = 256u << 20};
+    const struct stream_limits limits = {
+        .in_max = 64u << 20, .out_max = 256u << 20, .tls = count->tls};
     count->is_open = true;
     int fault = stream_dial(&count->stream, count->loop, &count->db, &ops, &limits);
     if (fault) {

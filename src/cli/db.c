@@ -2,6 +2,7 @@
 // quipu db: options into db_run.
 #include "cli/main.h"
 #include "cli/secret.h"
+#include "cli/tls_option.h"
 #include "db/db.h"
 
 static const struct option rows[] = {
@@ -62,6 +63,11 @@ static const struct option rows[] = {
      .type = OPTION_PATH,
      .value = "FILE",
      .help = "users, a line each, for ACL LOAD and ACL SAVE"},
+    {.name = "tls-listen",
+     .type = OPTION_ENDPOINT,
+     .is_listening = true,
+     .help = "RESP by TLS here, and plainly at --listen; else --listen speaks TLS"},
+    OPTION_ROWS_TLS,
     {.name = "start-wait",
      .type = OPTION_DURATION,
      .initial = OPTION_INITIAL(DB_START_WAIT_MS),
@@ -97,6 +103,7 @@ static struct db_options db_options_of(const struct options *options)
         .cluster = options_text(options, "cluster"),
         .listen = options_endpoint(options, "listen"),
         .peer_listen = options_endpoint(options, "peer-listen"),
+        .tls = tls_options_of(options),
         .advertise = options_text(options, "advertise"),
         .directory = options_text(options, "data"),
         .durability = options_number(options, "durability") ? DB_STRICT : DB_RELAXED,
@@ -135,6 +142,11 @@ static int run(const struct options *options)
         return refuse("--peer: at most " OPTION_INITIAL(LIMIT_PEERS) " of them");
     if (db.password && db.acl_path)
         return refuse("--requirepass and --aclfile: the file says the password of \"default\"");
+    if (options_has(options, "tls-listen"))
+        db.tls_listen = options_endpoint(options, "tls-listen");
+    if (!db.tls.cert_file &&
+        (db.tls.key_file || db.tls.ca_file || db.tls.clients || options_has(options, "tls-listen")))
+        return refuse("--tls-cert-file is missing beside the other TLS options");
     struct secret secret;
     if (secret_load(&secret, options))
         return 1;

@@ -65,10 +65,10 @@ static bool check_flag(const char *text, int64_t *out_number)
 
 static bool check_url(const char *text)
 {
-    static const char scheme[] = "http://";
     struct endpoint endpoint;
-    return strncmp(text, scheme, strlen(scheme)) == 0 &&
-           endpoint_parse(text + strlen(scheme), &endpoint);
+    size_t head = strncmp(text, "https://", 8) == 0 ? 8 : 7;
+    return (head == 8 || strncmp(text, "http://", 7) == 0) &&
+           endpoint_parse(text + head, &endpoint);
 }
 
 bool option_check(const struct option *option, const char *text, int64_t *out_number)

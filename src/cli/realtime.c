@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "cli/main.h"
 #include "cli/secret.h"
+#include "cli/tls_option.h"
 #include "realtime/realtime.h"
 
 static const struct option rows[] = {
@@ -66,6 +67,7 @@ static const struct option rows[] = {
      .smallest = 1,
      .largest = 600000,
      .help = "and each to wait a part of this, by chance, before it comes back"},
+    OPTION_ROWS_TLS,
     OPTION_ROW_SECRET,
     OPTION_ROW_CONFIG,
     {0},
@@ -151,6 +153,7 @@ static int serve(const struct options *options, struct lists *lists)
     struct realtime_options realtime = {
         .listen = options_endpoint(options, "listen"),
         .advertise = options_text(options, "advertise"),
+        .tls = tls_options_of(options),
         .service = options_text(options, "service"),
         .heartbeat_to = options_endpoint(options, "heartbeat-to"),
         .here = options_text(options, "here"),

@@ -3,6 +3,7 @@
 #include "cli/login.h"
 #include "cli/main.h"
 #include "cli/secret.h"
+#include "cli/tls_option.h"
 #include "service/service.h"
 
 static const struct option rows[] = {
@@ -20,6 +21,8 @@ static const struct option rows[] = {
      .initial = "127.0.0.1:7003",
      .is_listening = true,
      .help = "UDP, from real-time nodes"},
+    {.name = "db-tls", .type = OPTION_FLAG, .help = "the database speaks TLS"},
+    OPTION_ROWS_TLS,
     OPTION_ROW_DB_USER,
     OPTION_ROW_DB_PASSWORD,
     OPTION_ROW_SECRET,
@@ -45,6 +48,8 @@ static int run(const struct options *options)
         .listen = options_endpoint(options, "listen"),
         .heartbeat_listen = options_endpoint(options, "heartbeat-listen"),
         .secret = secret_span(&secret),
+        .tls = tls_options_of(options),
+        .is_db_tls = options_number(options, "db-tls") != 0,
         .db_user = login.user,
         .db_password = login.password,
         .is_db_user_optional = login.is_from_secret,

@@ -113,10 +113,10 @@ static void refuse(struct client *client)
     client_close(client);
 }
 
-void client_open(struct worker *worker, int fd)
+void client_open(struct worker *worker, int fd, struct tls *tls)
 {
-    static const struct stream_limits limits = {.in_max = LIMIT_REQUEST_BYTES,
-                                                .out_max = LIMIT_OUTPUT_BYTES};
+    const struct stream_limits limits = {
+        .in_max = LIMIT_REQUEST_BYTES, .out_max = LIMIT_OUTPUT_BYTES, .tls = tls};
     struct heap *heap = worker->db->heap;
     struct client *client = heap_alloc(heap, sizeof *client);
     if (!client) {

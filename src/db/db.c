@@ -49,9 +49,13 @@ void db_serve(struct db *db)
     db->state = DB_SERVING;
     start_threads(db);
     if (db->state == DB_SERVING)
-        fprintf(stderr, "quipu db %s: ready, RESP on %s, peers on %s, %llu keys\n",
+        fprintf(stderr, "quipu db %s: ready, RESP on %s, peers on %s, %llu keys%s%s\n",
                 db->options->replica, db->resp_text, db->peer_text,
-                (unsigned long long)keyspace_keys_count(db->keyspace));
+                (unsigned long long)keyspace_keys_count(db->keyspace),
+                *db->tls_text ? ", TLS on "
+                : db->tls     ? ", all by TLS"
+                              : "",
+                db->tls_text);
 }
 
 void db_refuse(struct db *db, const char *why, int why_len)
@@ -144,10 +148,22 @@ static void on_woken(void *ctx)
     keyspace_online();
 }
 
+static void reload_tls(struct db *db)
+{
+    char error[TLS_TEXT_MAX];
+    if (tls_reload(db->tls, error))
+        db_log(db, "certificates not read again, the ones before stay: %s", error);
+    else
+        db_log(db, "certificates read again");
+}
+
 static void on_signal(struct signals *signals, int number)
 {
-    if (number != SIGCHLD)
-        db_drain(owner_of(signals, struct db, signals));
+    struct db *db = owner_of(signals, struct db, signals);
+    if (number == SIGHUP && db->tls)
+        reload_tls(db);
+    else if (number != SIGCHLD)
+        db_drain(db);
 }
 
 // ---- opening
@@ -242,11 +258,39 @@ static int open_events(struct db *db)
     return outcome;
 }
 
+static int open_tls(struct db *db)
+{
+    char error[TLS_TEXT_MAX];
+    if (!db->options->tls.cert_file)
+        return 0;
+    int fault = tls_new(&db->tls, &db->options->tls, error);
+    if (fault)
+        db_log(db, "%s", error);
+    return fault;
+}
+
 // Each worker has a listener of its own on the one port.
+static int listen_on(struct db *db, struct endpoint *endpoint, bool is_tls,
+                     char out_text[ENDPOINT_TEXT_MAX])
+{
+    endpoint_write(endpoint, out_text);
+    for (unsigned i = 0; i < db->workers_count; i++) {
+        struct worker *worker = &db->workers[i];
+        struct listener *listener = is_tls ? &worker->tls_listener : &worker->listener;
+        listener->is_again = i > 0;
+        int fault = listener_start(listener, worker->loop, endpoint);
+        if (!fault && i == 0)
+            fault = endpoint_of_socket(listener->watch.fd, endpoint);
+        if (fault)
+            return explain(db, "cannot listen for clients on", out_text, fault);
+        endpoint_write(endpoint, out_text);
+    }
+    return 0;
+}
+
 static int open_workers(struct db *db)
 {
-    struct endpoint endpoint = db->options->listen;
-    endpoint_write(&endpoint, db->resp_text);
+    struct endpoint endpoint = db->options->listen, tls_endpoint = db->options->tls_listen;
     db->workers = heap_alloc(db->heap, db->workers_count * sizeof *db->workers);
     if (!db->workers)
         return explain(db, "cannot start", "workers", -ENOMEM);
@@ -254,17 +298,14 @@ static int open_workers(struct db *db)
     for (unsigned i = 0; i < db->workers_count; i++) {
         struct worker *worker = &db->workers[i];
         int fault = worker_init(worker, db, i);
-        worker->listener.is_again = i > 0;
-        if (!fault)
-            fault = listener_start(&worker->listener, worker->loop, &endpoint);
-        if (!fault && i == 0)
-            fault = endpoint_of_socket(worker->listener.watch.fd, &endpoint);
         if (fault)
-            return explain(db, "cannot listen for clients on", db->resp_text, fault);
-        endpoint_write(&endpoint, db->resp_text);
+            return explain(db, "cannot start", "a worker", fault);
     }
+    int fault = listen_on(db, &endpoint, false, db->resp_text);
+    if (!fault && *tls_endpoint.host)
+        fault = listen_on(db, &tls_endpoint, true, db->tls_text);
     db->committer.server.port = endpoint.port;
-    return 0;
+    return fault;
 }
 
 static void set_server(struct db *db)
@@ -329,7 +370,9 @@ static int open_all(struct db *db)
     db->pubsub = pubsub_new(db->heap, db->seed, db->workers_count);
     if (!db->pubsub)
         return explain(db, "cannot start", "publish and subscribe", -ENOMEM);
-    int outcome = users_open(&db->users, db);
+    int outcome = open_tls(db);
+    if (!outcome)
+        outcome = users_open(&db->users, db);
     if (!outcome)
         outcome = open_disk(db);
     if (!outcome)
@@ -360,6 +403,7 @@ static void close_all(struct db *db)
     pubsub_free(db->pubsub);
     users_close(&db->users);
     close_watch(db);
+    tls_free(db->tls);
     if (db->signals.loop)
         signals_stop(&db->signals);
     loop_free(db->loop);

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/span.h"
 #include "os/tcp.h"
+#include "os/tls.h"
 
 #define DB_THREADS_MAX         64
 #define DB_COMMIT_INTERVAL_MS  10
@@ -21,6 +22,9 @@ struct db_options {         // zero it, then set; texts and spans are borrowed u
     const char *replica;    // --replica
     const char *cluster;    // --cluster
     struct endpoint listen; // RESP; port 0: any, told by the ready line
+    struct endpoint tls_listen;  // RESP by TLS there, and plainly at `listen`; port and host empty:
+                                 // `listen` speaks TLS when there is a certificate
+    struct tls_options tls;      // with a certificate; peers then speak TLS
     struct endpoint peer_listen; // peers; port 0: any
     const char *advertise; // "HOST:PORT" that peers dial; NULL: peer_listen's, with its real port
     const char *peers[LIMIT_PEERS]; // "HOST:PORT" each

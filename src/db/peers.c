@@ -6,11 +6,17 @@
 #include "base/owner.h"
 #include "db/private.h"
 
-static const struct stream_limits peer_limits = {
-    .in_max = PEER_FRAME_BYTES_MAX + PEER_HEAD_BYTES,
-    // Rounds in flight, each with its overshoot, and small talk.
-    .out_max = (NODE_ROUNDS_FLYING + 1) * (size_t)PEER_FRAME_BYTES_MAX,
-};
+#define TLS_LOG_MS 5000 // at most a line in that time
+
+static struct stream_limits peer_limits(const struct peers *peers)
+{
+    return (struct stream_limits){
+        .in_max = PEER_FRAME_BYTES_MAX + PEER_HEAD_BYTES,
+        // Rounds in flight, each with its overshoot, and small talk.
+        .out_max = (NODE_ROUNDS_FLYING + 1) * (size_t)PEER_FRAME_BYTES_MAX,
+        .tls = peers->db->tls,
+    };
+}
 
 static void tell(struct peer_conn *conn, enum event_type type)
 {
@@ -57,10 +63,21 @@ static void on_connected(struct stream *stream)
     tell((struct peer_conn *)stream, EVENT_LINK_UP);
 }
 
+static void log_tls(struct db *db, const struct stream *stream, int fault)
+{
+    char why[STREAM_WHY_MAX];
+    uint64_t now_ms = loop_now_ms(db->loop);
+    if (db->peers.said_ms && now_ms < db->peers.said_ms + TLS_LOG_MS)
+        return;
+    db->peers.said_ms = now_ms;
+    db_log(db, "a peer's connection was refused: %s", stream_why(stream, fault, why));
+}
+
 static void on_closed(struct stream *stream, int fault)
 {
     struct peer_conn *conn = (struct peer_conn *)stream;
-    (void)fault; // the node dials again, and says what it makes of it
+    if (fault == -EPROTO && stream->tls) // all else the node says, and dials again
+        log_tls(conn->db, stream, fault);
     conn->is_used = false;
     tell(conn, EVENT_LINK_DOWN);
 }
@@ -94,7 +111,8 @@ static void on_accepted(struct listener *listener, int fd)
         return;
     }
     struct peer_conn *conn = claim(peers, link);
-    if (stream_accept(&conn->stream, committer->loop, fd, &peer_ops, &peer_limits))
+    struct stream_limits limits = peer_limits(peers);
+    if (stream_accept(&conn->stream, committer->loop, fd, &peer_ops, &limits))
         give_up(conn);
     else
         tell(conn, EVENT_LINK_UP);
@@ -105,11 +123,12 @@ static void dial(struct peers *peers, uint32_t link, struct span text)
     struct endpoint endpoint;
     char address[NODE_TEXT_BYTES];
     struct peer_conn *conn = claim(peers, link);
+    struct stream_limits limits = peer_limits(peers);
     size_t len = text.len < sizeof address ? text.len : sizeof address - 1;
     memcpy(address, text.ptr, len);
     address[len] = '\0';
     if (!endpoint_parse(address, &endpoint) ||
-        stream_dial(&conn->stream, peers->db->loop, &endpoint, &peer_ops, &peer_limits))
+        stream_dial(&conn->stream, peers->db->loop, &endpoint, &peer_ops, &limits))
         give_up(conn);
 }
 

@@ -41,7 +41,7 @@ struct client {
     bool is_closing;
 };
 
-void client_open(struct worker *worker, int fd);
+void client_open(struct worker *worker, int fd, struct tls *tls); // NULL: plain
 void client_free(struct client *client);
 // Answers that were made elsewhere, in their place behind what is held.
 void client_answer(struct client *client, struct span bytes, uint32_t answers);
@@ -77,7 +77,7 @@ struct worker {
     unsigned index;
     pthread_t thread;
     struct loop *loop;
-    struct listener listener;
+    struct listener listener, tls_listener;
     struct client *clients;
     size_t clients_count;
     size_t away_count;   // clients with something under way elsewhere, gone ones too
@@ -209,6 +209,7 @@ struct peers {
     struct db *db;
     struct listener listener;
     struct peer_conn conn[NODE_LINKS_MAX];
+    uint64_t said_ms; // when a refused connection was last logged
     bool is_carrying;
 };
 
@@ -268,6 +269,7 @@ struct db {
     struct command_index index;
     struct gate gate;
     struct watch_words watch;
+    struct tls *tls; // NULL: no certificate
     struct keyspace *keyspace;
     struct pubsub *pubsub;
     struct committer committer;
@@ -281,6 +283,7 @@ struct db {
     struct loop_timer farewell;
     uint64_t seed; // of tables that users fill
     int status;
+    char tls_text[ENDPOINT_TEXT_MAX]; // "" without a port of its own for TLS
     char resp_text[ENDPOINT_TEXT_MAX], peer_text[ENDPOINT_TEXT_MAX];
 };
 

@@ -76,7 +76,14 @@ static void on_release(struct bell *bell)
 
 static void on_accepted(struct listener *listener, int fd)
 {
-    client_open(owner_of(listener, struct worker, listener), fd);
+    struct worker *worker = owner_of(listener, struct worker, listener);
+    client_open(worker, fd, *worker->db->tls_text ? NULL : worker->db->tls);
+}
+
+static void on_accepted_tls(struct listener *listener, int fd)
+{
+    struct worker *worker = owner_of(listener, struct worker, tls_listener);
+    client_open(worker, fd, worker->db->tls);
 }
 
 // ---- the drain: what has arrived is answered, then clients are closed as they fall idle
@@ -85,6 +92,7 @@ static void on_drain(struct bell *bell)
 {
     struct worker *worker = owner_of(bell, struct worker, drain);
     listener_stop(&worker->listener);
+    listener_stop(&worker->tls_listener);
     worker->is_draining = true;
     worker->drain_turns = 0;
     loop_timer_set(worker->loop, &worker->drain_timer, loop_now_ms(worker->loop));
@@ -192,6 +200,8 @@ int worker_init(struct worker *worker, struct db *db, unsigned index)
         return -ENOMEM;
     worker->listener.on_accepted = on_accepted;
     worker->listener.watch.fd = -1;
+    worker->tls_listener.on_accepted = on_accepted_tls;
+    worker->tls_listener.watch.fd = -1;
     worker->drain_timer.on_due = on_drain_timer;
     buf_init(&worker->unescaped, db->heap);
     buf_init(&worker->encoded[0], db->heap);
@@ -212,6 +222,7 @@ void worker_deinit(struct worker *worker)
         return;
     listener_stop(&worker->listener);
     stats_deinit(&worker->stats);
+    listener_stop(&worker->tls_listener);
     for (unsigned kind = 0; kind < TOPIC_KINDS; kind++)
         topics_deinit(&worker->topics[kind]);
     buf_deinit(&worker->encoded[0]);

@@ -3,6 +3,7 @@
 // needs is shared here.
 #pragma once
 #include <pthread.h>
+#include <sys/types.h>
 #include "base/buf.h"
 #include "os/loop.h"
 
@@ -48,6 +49,32 @@ void stream_flush_due(struct loop *loop);
 // many wait already. Takes the fd.
 void farewell_start(struct loop *loop, int fd);
 void farewell_end_all(struct loop *loop);
+
+// ---- tls.c: a stream's part of TLS
+
+struct tls;
+struct endpoint;
+struct ssl_st; // OpenSSL's SSL
+
+struct tls_session {
+    struct ssl_st *ssl; // NULL: nothing has come yet
+    struct tls *tls;
+    struct stream *stream;        // the stream's; the rest is tls.c's
+    struct loop_timer greeting;   // set while the handshake is under way
+    char *server;                 // the host that was dialed, or NULL
+    const char *fault_of, *fault; // why it failed
+    bool wants_write;             // after -EAGAIN: else it wants to read
+};
+// `server`: who is dialed; NULL: the connection was accepted. NULL: no memory.
+struct tls_session *tls_session_new(struct tls *tls, const struct endpoint *server);
+void tls_session_free(struct tls_session *session);
+// The handshake: 0 done, -EAGAIN (again when the socket is ready), or a fault.
+int tls_session_greet(struct tls_session *session, int fd);
+// As recv and send: bytes, 0 at the end, or -errno.
+ssize_t tls_session_read(struct tls_session *session, uint8_t *to, size_t len);
+ssize_t tls_session_write(struct tls_session *session, const uint8_t *from, size_t len);
+bool tls_session_wants_write(const struct tls_session *session); // after -EAGAIN
+void tls_session_end(struct tls_session *session);               // says that no more comes
 
 // Connects on a thread of its own, trying each address of the name. Returns a socket that becomes
 // readable with the outcome, or -errno; closing it gives up.

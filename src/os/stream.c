@@ -7,14 +7,19 @@
 // loop->showing (on_input) or being finished with it (all others).
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/owner.h"
 #include "os/heap_system.h"
 #include "os/private.h"
 #include "os/stream.h"
 #include "os/tcp.h"
+#include "os/tls.h"
 
 #define CLOSE_TIMEOUT_MS 10000 // for output that is left when a stream is closed
+#define GREETING_MS      10000 // for a TLS handshake
+#define RECORD_MIN       8192  // read of TLS at once: there is probably more
 
 static void unlink_due(struct stream *stream)
 {
@@ -59,10 +64,11 @@ static void update_events(struct stream *stream)
 {
     uint32_t events = 0;
     bool is_dialing = stream->is_resolving || stream->is_connecting;
-    if (stream->is_resolving ||
+    if (stream->is_resolving || stream->is_greeting ||
         (!is_dialing && !stream->is_paused && !stream->is_ended && !stream->is_closing))
         events = EPOLLIN | EPOLLRDHUP;
-    if (stream->is_connecting || stream->is_blocked)
+    if (stream->is_connecting || stream->is_blocked ||
+        (stream->is_greeting && stream->tls->wants_write))
         events |= EPOLLOUT;
     int fault = loop_change(stream->loop, &stream->watch, events);
     if (fault)
@@ -111,11 +117,18 @@ static void finish(struct stream *stream, bool is_orderly)
     release_out(stream);
     stream->watch.fd = -1;
     stream->is_closing = true;
+    if (stream->tls)
+        loop_timer_clear(loop, &stream->tls->greeting);
+    if (stream->tls && is_orderly)
+        tls_session_end(stream->tls);
     if (is_orderly && !stream->is_ended)
         farewell_start(loop, fd);
     else
         close(fd);
+    struct tls_session *tls = stream->tls;
     stream->ops->on_closed(stream, stream->fault);
+    if (tls)
+        tls_session_free(tls);
 }
 
 // True: the stream has ended and may be gone.
@@ -129,15 +142,23 @@ static bool finish_if_due(struct stream *stream)
 
 // ---- sending
 
+static ssize_t transmit(struct stream *stream, struct span bytes)
+{
+    ssize_t sent;
+    if (stream->tls)
+        return tls_session_write(stream->tls, bytes.ptr, bytes.len);
+    do {
+        sent = send(stream->watch.fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
 static void send_some(struct stream *stream)
 {
-    size_t unsent = stream_unsent(stream);
-    ssize_t sent;
-    do {
-        sent = send(stream->watch.fd, stream->out.ptr + stream->out_at, unsent, MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    if (sent < 0 && errno != EAGAIN) {
-        fail(stream, -errno);
+    ssize_t sent =
+        transmit(stream, span_of(stream->out.ptr + stream->out_at, stream_unsent(stream)));
+    if (sent < 0 && sent != -EAGAIN) {
+        fail(stream, (int)sent);
         return;
     }
     stream->out_at += sent < 0 ? 0 : (size_t)sent;
@@ -156,7 +177,7 @@ static void send_some(struct stream *stream)
 static bool can_send(const struct stream *stream)
 {
     return !stream->is_broken && !stream->is_resolving && !stream->is_connecting &&
-           stream_unsent(stream);
+           !stream->is_greeting && stream_unsent(stream);
 }
 
 // Sends, and does what follows from having sent all. True: the stream may be gone.
@@ -227,6 +248,14 @@ void stream_send(struct stream *stream, struct span bytes)
     stream_written(stream);
 }
 
+size_t stream_send_now(struct stream *stream, struct span bytes)
+{
+    if (stream_unsent(stream) || stream->is_closing || stream->is_greeting || stream->is_blocked)
+        return 0;
+    ssize_t sent = transmit(stream, bytes);
+    return sent > 0 ? (size_t)sent : 0; // a fault shows again when the stream sends
+}
+
 size_t stream_unsent(const struct stream *stream)
 {
     return stream->out.len - stream->out_at;
@@ -290,9 +319,11 @@ static void end_input(struct stream *stream)
         stream_close(stream, 0);
 }
 
-static ssize_t receive(const struct stream *stream, uint8_t *to, size_t len)
+static ssize_t receive(struct stream *stream, uint8_t *to, size_t len)
 {
     ssize_t got;
+    if (stream->tls)
+        return tls_session_read(stream->tls, to, len);
     do {
         got = recv(stream->watch.fd, to, len, 0);
     } while (got < 0 && errno == EINTR);
@@ -325,7 +356,8 @@ static ssize_t receive_more(struct stream *stream, struct span *out_input)
 
 static void read_input(struct stream *stream, uint32_t events)
 {
-    for (unsigned i = 0; i < 2; i++) { // a second time only to learn of the end in the same turn
+    // A second time only to learn of the end in the same turn, and where it is read by records.
+    for (unsigned i = 0; i < 2; i++) {
         struct span input;
         ssize_t got = receive_more(stream, &input);
         if (got == -EAGAIN)
@@ -338,8 +370,8 @@ static void read_input(struct stream *stream, uint32_t events)
             end_input(stream);
             return;
         }
-        if (!show(stream, input) || !(events & EPOLLRDHUP) || stream->is_closing ||
-            stream->is_paused)
+        if (!show(stream, input) || stream->is_closing || stream->is_paused ||
+            !(events & EPOLLRDHUP || (stream->tls && got >= RECORD_MIN)))
             return;
     }
 }
@@ -392,14 +424,53 @@ static int socket_fault(const struct stream *stream)
     return -fault;
 }
 
-static void set_connected(struct stream *stream)
+static void set_open(struct stream *stream)
 {
-    stream->is_connecting = false;
     update_events(stream);
     if (stream_unsent(stream) || stream->is_closing)
         set_flush_due(stream);
-    if (stream->ops->on_connected && !stream->is_closing)
+    if (stream->is_dialed && stream->ops->on_connected && !stream->is_closing)
         stream->ops->on_connected(stream);
+}
+
+// Goes on with the handshake. The stream may be gone after it.
+static void greet(struct stream *stream)
+{
+    int outcome = tls_session_greet(stream->tls, stream->watch.fd);
+    if (outcome == -EAGAIN) {
+        update_events(stream);
+    } else if (outcome) {
+        stream_abort(stream, outcome);
+    } else {
+        stream->is_greeting = false;
+        loop_timer_clear(stream->loop, &stream->tls->greeting);
+        set_open(stream);
+    }
+}
+
+static void on_greeting_late(struct loop_timer *timer)
+{
+    stream_abort(owner_of(timer, struct tls_session, greeting)->stream, -ETIMEDOUT);
+}
+
+static void start_greeting(struct stream *stream)
+{
+    struct tls_session *tls = stream->tls;
+    stream->is_greeting = true;
+    tls->stream = stream;
+    tls->greeting = (struct loop_timer){.on_due = on_greeting_late};
+    loop_timer_set(stream->loop, &tls->greeting, stream->loop->now_ms + GREETING_MS);
+}
+
+static void set_connected(struct stream *stream)
+{
+    stream->is_connecting = false;
+    if (!stream->tls) {
+        set_open(stream);
+        return;
+    }
+    start_greeting(stream);
+    greet(stream);
 }
 
 static void take_dialed(struct stream *stream)
@@ -438,6 +509,10 @@ static void on_ready(struct watch *watch, uint32_t events)
             set_connected(stream);
         return;
     }
+    if (stream->is_greeting && !stream->is_broken) {
+        greet(stream);
+        return;
+    }
     if ((events & EPOLLOUT) && leave(stream))
         return;
     if (!stream->is_paused && !stream->is_ended && !stream->is_closing) {
@@ -450,52 +525,70 @@ static void on_ready(struct watch *watch, uint32_t events)
 
 // ---- opening and closing
 
-static void init(struct stream *stream, struct loop *loop, const struct stream_ops *ops,
-                 const struct stream_limits *limits)
+static int init(struct stream *stream, struct loop *loop, const struct stream_ops *ops,
+                const struct stream_limits *limits, const struct endpoint *server)
 {
-    *stream = (struct stream){
-        .watch = {.fd = -1, .on_ready = on_ready}, .loop = loop, .ops = ops, .limits = *limits};
+    *stream = (struct stream){.watch = {.fd = -1, .on_ready = on_ready},
+                              .loop = loop,
+                              .ops = ops,
+                              .limits = *limits,
+                              .is_dialed = server != NULL};
     buf_init(&stream->in, heap_system());
     buf_init(&stream->out, heap_system());
+    if (limits->tls)
+        stream->tls = tls_session_new(limits->tls, server);
+    return limits->tls && !stream->tls ? -ENOMEM : 0;
+}
+
+// Takes the fd, which may be an error already.
+static int open_with(struct stream *stream, int fd, uint32_t events)
+{
+    int fault = fd < 0 ? fd : 0;
+    stream->watch.fd = fd;
+    if (!fault)
+        fault = loop_add(stream->loop, &stream->watch, events);
+    if (!fault)
+        return 0;
+    if (fd >= 0)
+        close(fd);
+    stream->watch.fd = -1;
+    if (stream->tls)
+        tls_session_free(stream->tls);
+    stream->tls = NULL;
+    return fault;
 }
 
 int stream_accept(struct stream *stream, struct loop *loop, int fd, const struct stream_ops *ops,
                   const struct stream_limits *limits)
 {
-    init(stream, loop, ops, limits);
-    stream->watch.fd = fd;
-    int fault = loop_add(loop, &stream->watch, EPOLLIN | EPOLLRDHUP);
-    if (fault) {
+    int fault = init(stream, loop, ops, limits, NULL);
+    if (fault)
         close(fd);
-        stream->watch.fd = -1;
-    }
+    else
+        fault = open_with(stream, fd, EPOLLIN | EPOLLRDHUP);
+    if (!fault && stream->tls)
+        start_greeting(stream);
     return fault;
 }
 
 int stream_dial(struct stream *stream, struct loop *loop, const struct endpoint *endpoint,
                 const struct stream_ops *ops, const struct stream_limits *limits)
 {
-    init(stream, loop, ops, limits);
+    int fault = init(stream, loop, ops, limits, endpoint);
+    if (fault)
+        return fault;
     stream->is_connecting = endpoint_is_numeric(endpoint);
     stream->is_resolving = !stream->is_connecting;
     int fd =
         stream->is_connecting ? tcp_connect(endpoint) : dial_start(endpoint->host, endpoint->port);
-    if (fd < 0)
-        return fd;
-    stream->watch.fd = fd;
-    int fault = loop_add(loop, &stream->watch, stream->is_resolving ? EPOLLIN : EPOLLOUT);
-    if (fault) {
-        close(fd);
-        stream->watch.fd = -1;
-    }
-    return fault;
+    return open_with(stream, fd, stream->is_resolving ? EPOLLIN : EPOLLOUT);
 }
 
 void stream_close(struct stream *stream, int fault)
 {
     if (stream->is_closing || stream->watch.fd < 0)
         return;
-    if (stream->is_resolving || stream->is_connecting) {
+    if (stream->is_resolving || stream->is_connecting || stream->is_greeting) {
         fail(stream, fault);
         return;
     }
@@ -515,4 +608,15 @@ void stream_abort(struct stream *stream, int fault)
     if (!stream->is_broken)
         stream->fault = fault;
     finish(stream, false);
+}
+
+const char *stream_why(const struct stream *stream, int fault, char to[STREAM_WHY_MAX])
+{
+    const struct tls_session *tls = stream->tls;
+    if (tls && tls->fault)
+        snprintf(to, STREAM_WHY_MAX, "%s: %s", tls->fault_of, tls->fault);
+    else
+        snprintf(to, STREAM_WHY_MAX, "%s",
+                 fault ? strerror(-fault) : "the other end closed the connection");
+    return to;
 }

@@ -25,9 +25,11 @@ struct stream_ops {
     void (*on_closed)(struct stream *stream, int fault); // 0: orderly; -errno
 };
 
+struct tls;
 struct stream_limits {
-    size_t in_max;  // bytes kept of an incomplete message
-    size_t out_max; // unsent bytes; beyond, when the kernel takes no more: closed with -ENOBUFS
+    size_t in_max;   // bytes kept of an incomplete message
+    size_t out_max;  // unsent bytes; beyond, when the kernel takes no more: closed with -ENOBUFS
+    struct tls *tls; // NULL: plain. Else the handshake comes first, within 10 s
 };
 
 struct stream { // embedded in its owner; fields are the stream's own
@@ -36,11 +38,13 @@ struct stream { // embedded in its owner; fields are the stream's own
     const struct stream_ops *ops;
     struct stream_limits limits;
     struct buf in, out;
-    size_t out_at;       // sent already, of out
-    struct stream *next; // on one of the loop's lists of what is due
+    struct tls_session *tls; // NULL: plain
+    size_t out_at;           // sent already, of out
+    struct stream *next;     // on one of the loop's lists of what is due
     struct stream **back;
     int fault;
-    bool is_resolving, is_connecting, is_blocked, is_paused, is_ended, is_closing, is_broken;
+    bool is_resolving, is_connecting, is_greeting, is_dialed, is_blocked, is_paused, is_ended,
+        is_closing, is_broken;
     bool is_show_due, is_flush_due, is_drained_due;
 };
 
@@ -59,6 +63,8 @@ int stream_dial(struct stream *stream, struct loop *loop, const struct endpoint 
 struct buf *stream_out(struct stream *stream);
 void stream_written(struct stream *stream);
 void stream_send(struct stream *stream, struct span bytes); // both in one
+// Past the buffer: what the kernel takes now, when nothing waits to be sent. Bytes taken.
+size_t stream_send_now(struct stream *stream, struct span bytes);
 size_t stream_unsent(const struct stream *stream);
 
 void stream_pause(struct stream *stream);  // no more on_input until resumed
@@ -69,3 +75,6 @@ void stream_resume(struct stream *stream); // what was left over is shown first,
 void stream_close(struct stream *stream, int fault);
 void stream_abort(struct stream *stream,
                   int fault); // at once; on_closed is called before it returns
+// In on_closed: why, in words, into `to`, which it returns.
+#define STREAM_WHY_MAX 160
+const char *stream_why(const struct stream *stream, int fault, char to[STREAM_WHY_MAX]);

@@ -18,6 +18,7 @@ struct realtime {
     struct heap *heap;
     struct loop *loop;
     struct signals signals;
+    struct tls *tls;
     struct listener listener;
     struct board board;
     struct fanout fanout;

@@ -93,9 +93,20 @@ static void on_drain(struct loop_timer *timer)
     loop_timer_set(realtime->loop, timer, now_ms + DRAIN_STEP_MS);
 }
 
+static void reload_tls(struct realtime *realtime)
+{
+    char error[TLS_TEXT_MAX];
+    if (tls_reload(realtime->tls, error))
+        log_line("realtime", NULL, "certificates not read again, the ones before stay: %s", error);
+    else
+        log_line("realtime", NULL, "certificates read again");
+}
+
 static void on_signal(struct signals *signals, int number)
 {
     struct realtime *realtime = owner_of(signals, struct realtime, signals);
+    if (number == SIGHUP && realtime->options->tls.cert_file)
+        reload_tls(realtime);
     if (number != SIGTERM && number != SIGINT)
         return;
     if (realtime->is_draining) {
@@ -133,13 +144,14 @@ static int start_upstream(struct realtime *realtime)
     struct url url;
     if (!url_parse(span_text(realtime->options->service), &url) ||
         url.host.len >= sizeof(upstream->service.host)) {
-        log_line("realtime", NULL, "--service %s: not of the form http://HOST:PORT",
+        log_line("realtime", NULL, "--service %s: not of the form http[s]://HOST:PORT",
                  realtime->options->service);
         return -EINVAL;
     }
     memcpy(upstream->service.host, url.host.ptr, url.host.len);
     upstream->service.port = url.port;
-    const char *authority = realtime->options->service + strlen("http://");
+    upstream->tls = url.is_tls ? realtime->tls : NULL;
+    const char *authority = strstr(realtime->options->service, "://") + strlen("://");
     upstream->host = span_of(authority, strcspn(authority, "/"));
     upstream->prefix = url.path;
     while (upstream->prefix.len && upstream->prefix.ptr[upstream->prefix.len - 1] == '/')
@@ -218,7 +230,7 @@ static void deinit(struct realtime *realtime)
 
 static int serve(struct realtime *realtime)
 {
-    char address[ENDPOINT_TEXT_MAX];
+    char address[ENDPOINT_TEXT_MAX], told[ENDPOINT_TEXT_MAX + 8];
     const char *advertise = realtime->options->advertise;
     visitors_start(realtime);
     int fault = start_listener(realtime, address);
@@ -227,7 +239,9 @@ static int serve(struct realtime *realtime)
     fault = start_upstream(realtime);
     if (fault)
         goto end_listener;
-    fault = start_pulse(realtime, advertise ? advertise : address);
+    snprintf(told, sizeof told, "%s%s", realtime->options->tls.cert_file ? "https://" : "",
+             advertise ? advertise : address);
+    fault = start_pulse(realtime, told);
     if (fault)
         goto end_upstream;
     fprintf(stderr, "quipu realtime: ready on %s\n", address);
@@ -256,11 +270,18 @@ int realtime_run(const struct realtime_options *options)
     if (!whole.spread_ms)
         whole.spread_ms = REALTIME_SPREAD_MS;
     struct realtime realtime = {.options = &whole, .heap = heap_system()};
+    char error[TLS_TEXT_MAX];
+    if (tls_new(&realtime.tls, &whole.tls, error)) {
+        log_line("realtime", NULL, "%s", error);
+        return -EINVAL;
+    }
     struct loop_hooks hooks = {.on_turn_end = on_turn_end, .ctx = &realtime};
     raise_descriptors();
     int fault = loop_new(&realtime.loop, &hooks);
-    if (fault)
+    if (fault) {
+        tls_free(realtime.tls);
         return fault;
+    }
     realtime.signals.on_signal = on_signal;
     fault = signals_start(&realtime.signals, realtime.loop);
     if (!fault) {
@@ -270,5 +291,6 @@ int realtime_run(const struct realtime_options *options)
         signals_stop(&realtime.signals);
     }
     loop_free(realtime.loop);
+    tls_free(realtime.tls);
     return fault;
 }

@@ -14,6 +14,7 @@
 #pragma once
 #include "base/span.h"
 #include "os/tcp.h"
+#include "os/tls.h"
 #include "wire/token.h"
 
 #define REALTIME_TICK_MS               100
@@ -31,7 +32,8 @@ struct realtime_region { // one column of the dashboard; all borrowed
 struct realtime_options {
     struct endpoint listen;       // port 0: the kernel's choice, told in the ready line
     const char *advertise;        // "HOST:PORT" that the service PUTs to; NULL: listen's own
-    const char *service;          // "http://HOST:PORT", for first values
+    const char *service;          // "http://HOST:PORT" or https, for first values
+    struct tls_options tls;       // with a certificate all of it speaks TLS; else for the service
     struct endpoint heartbeat_to; // the service's UDP port
     struct span secret;           // signs heartbeats, checks PUTs; empty: none
     const struct realtime_region *regions; // for the dashboard

@@ -80,13 +80,14 @@ static void on_due(struct loop_timer *timer)
 
 static void on_closed(struct stream *stream, int fault)
 {
+    char why[STREAM_WHY_MAX];
     struct upstream *upstream = owner_of(stream, struct upstream, stream);
     upstream->is_open = false;
     if (upstream->asked.first && upstream->is_proven && fault != -ETIMEDOUT) {
         ask_again(upstream); // it was kept too long: the end of this turn dials anew
         loop_timer_clear(upstream->loop, &upstream->timer);
     } else if (upstream->asked.first) {
-        back_off(upstream, fault ? strerror(-fault) : "the connection ended");
+        back_off(upstream, fault ? stream_why(stream, fault, why) : "the connection ended");
     }
 }
 
@@ -210,13 +211,13 @@ static size_t on_input(struct stream *stream, struct span input)
 // ---- requests
 
 static const struct stream_ops ops = {.on_input = on_input, .on_closed = on_closed};
-static const struct stream_limits limits = {.in_max = HTTP_MESSAGE_BYTES_MAX,
-                                            .out_max = 4 * UPSTREAM_TARGET_BYTES_MAX};
-
 static bool connect_service(struct upstream *upstream)
 {
     if (upstream->is_open)
         return !upstream->stream.is_closing;
+    const struct stream_limits limits = {.in_max = HTTP_MESSAGE_BYTES_MAX,
+                                         .out_max = 4 * UPSTREAM_TARGET_BYTES_MAX,
+                                         .tls = upstream->tls};
     int fault = stream_dial(&upstream->stream, upstream->loop, &upstream->service, &ops, &limits);
     if (fault) {
         back_off(upstream, strerror(-fault));

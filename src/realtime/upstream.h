@@ -24,6 +24,7 @@ struct upstream {
     struct loop *loop;
     struct board *board;
     struct endpoint service;
+    struct tls *tls;    // NULL: plain
     struct span host;   // the Host header; borrows
     struct span prefix; // of the URL's path, without a last slash; borrows
     // Takes an answer in; the topic is wanted no longer.

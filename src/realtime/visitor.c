@@ -189,11 +189,7 @@ static void tell_epoch(struct visitor *visitor, const struct topic *topic)
 
 static void offer(struct stream *stream, struct span frame)
 {
-    size_t sent = 0;
-    if (stream_unsent(stream) == 0) {
-        ssize_t taken = send(stream->watch.fd, frame.ptr, frame.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        sent = taken > 0 ? (size_t)taken : 0; // a fault shows again when the stream sends
-    }
+    size_t sent = stream_send_now(stream, frame);
     if (sent < frame.len)
         stream_send(stream, span_of(frame.ptr + sent, frame.len - sent));
 }
@@ -482,7 +478,10 @@ void visitor_accept(struct realtime *realtime, int fd)
     }
     size_t in_max = echo_bytes_max() ? echo_bytes_max() : HTTP_MESSAGE_BYTES_MAX;
     size_t out_max = echo_bytes_max() ? echo_bytes_max() : VISITOR_OUT_BYTES_MAX;
-    const struct stream_limits limits = {.in_max = in_max, .out_max = out_max};
+    const struct stream_limits limits = {.in_max = in_max,
+                                         .out_max = out_max,
+                                         .tls = realtime->options->tls.cert_file ? realtime->tls
+                                                                                 : NULL};
     *visitor = (struct visitor){.realtime = realtime, .sweep = SWEEPS};
     if (stream_accept(&visitor->stream, realtime->loop, fd, &ops, &limits) != 0) {
         heap_free(realtime->heap, visitor, sizeof(*visitor));

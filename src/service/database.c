@@ -47,7 +47,8 @@ static void lose(struct database *database, const char *why)
 
 static void on_closed(struct resp_client *client, int fault)
 {
-    lose(side_of(client)->database, strerror(-fault));
+    char why[STREAM_WHY_MAX];
+    lose(side_of(client)->database, stream_why(&client->stream, fault, why));
 }
 
 // ---- joining

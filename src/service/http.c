@@ -346,13 +346,13 @@ static void on_closed(struct stream *stream, int fault)
 
 static const struct stream_ops stream_ops = {
     .on_input = on_input, .on_drained = on_drained, .on_ended = on_ended, .on_closed = on_closed};
-static const struct stream_limits limits = {.in_max = 2 * SERVICE_REQUEST_BYTES_MAX,
-                                            .out_max = SERVICE_OUT_BYTES_MAX};
-
 static void on_accepted(struct listener *listener, int fd)
 {
     struct http_door *door = owner_of(listener, struct http_door, listener);
     struct http_client *client = NULL;
+    const struct stream_limits limits = {.in_max = 2 * SERVICE_REQUEST_BYTES_MAX,
+                                         .out_max = SERVICE_OUT_BYTES_MAX,
+                                         .tls = door->tls};
     if (door->count < SERVICE_CONNECTIONS_MAX)
         client = heap_alloc(heap_system(), sizeof *client);
     if (!client) {

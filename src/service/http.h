@@ -6,10 +6,11 @@
 
 struct http_client;
 
-struct http_door { // zero it, set the first three
+struct http_door { // zero it, set what comes before listener
     struct loop *loop;
     struct service *service;
     struct metrics *metrics;
+    struct tls *tls; // NULL: plain
 
     struct listener listener;
     struct loop_timer timer;

@@ -20,7 +20,6 @@
 #define BODY_BYTES_MAX (512u << 10)
 
 static const struct backoff retry = {.min_ms = 100, .max_ms = 5000};
-static const struct stream_limits limits = {.in_max = HTTP_MESSAGE_BYTES_MAX, .out_max = 4u << 20};
 
 // ---- lists
 
@@ -160,9 +159,10 @@ static size_t on_input(struct stream *stream, struct span input)
 static void on_closed(struct stream *stream, int fault)
 {
     struct outlet *outlet = outlet_of(stream);
+    char why[STREAM_WHY_MAX];
     outlet->is_open = false;
     if (outlet->is_asked)
-        fail(outlet, fault ? strerror(-fault) : "it closed the connection");
+        fail(outlet, stream_why(stream, fault, why));
     else if (outlet->pending.first)
         set_due(outlet);
 }
@@ -184,6 +184,9 @@ static bool connect_node(struct outlet *outlet)
 {
     if (outlet->is_open)
         return !outlet->stream.is_closing;
+    const struct stream_limits limits = {.in_max = HTTP_MESSAGE_BYTES_MAX,
+                                         .out_max = 4u << 20,
+                                         .tls = outlet->is_tls ? outlet->outlets->tls : NULL};
     int fault =
         stream_dial(&outlet->stream, outlet->outlets->loop, &outlet->address, &ops, &limits);
     if (fault) {
@@ -316,8 +319,12 @@ static bool is_allowed(const struct outlet *outlet, const struct endpoint *endpo
 
 void outlet_aim(struct outlet *outlet, struct span address)
 {
+    static const char scheme[] = "https://";
     char text[ENDPOINT_TEXT_MAX] = {0};
     struct endpoint endpoint;
+    bool is_tls = address.len > strlen(scheme) && memcmp(address.ptr, scheme, strlen(scheme)) == 0;
+    if (is_tls)
+        address = span_of(address.ptr + strlen(scheme), address.len - strlen(scheme));
     if (address.len < sizeof text)
         memcpy(text, address.ptr, address.len);
     bool is_place = endpoint_parse(text, &endpoint) && endpoint.port;
@@ -330,10 +337,12 @@ void outlet_aim(struct outlet *outlet, struct span address)
         outlet->is_refused = true;
         is_place = false;
     }
-    if (outlet->has_address && is_place && is_same_place(&endpoint, &outlet->address))
+    if (outlet->has_address && is_place && is_tls == outlet->is_tls &&
+        is_same_place(&endpoint, &outlet->address))
         return;
     outlet_stop(outlet);
     outlet->has_address = is_place;
+    outlet->is_tls = is_tls;
     if (is_place)
         outlet->address = endpoint;
     while (!is_place && outlet->pending.first)

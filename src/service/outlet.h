@@ -14,11 +14,12 @@ struct share_list {
     struct share *first, *last;
 };
 
-struct outlets { // what all of them need; zero it, set the first five
+struct outlets { // what all of them need; zero it, set what comes before prng
     struct loop *loop;
     const struct database *database;
     struct metrics *metrics;
     struct span secret;
+    struct tls *tls;     // for nodes whose address begins with https://
     const char *service; // this life of the service, told in each request
     struct prng prng;
     struct outlet *due; // to be written at the end of this turn
@@ -28,7 +29,7 @@ struct outlets { // what all of them need; zero it, set the first five
 struct outlet { // embedded in a platform
     struct outlets *outlets;
     struct endpoint address;
-    bool has_address;
+    bool has_address, is_tls;
     bool is_open, is_asked, is_waiting, is_due, is_refused;
     struct stream stream;
     struct http_parser parser;
@@ -43,7 +44,7 @@ void outlets_deinit(struct outlets *outlets);
 void outlets_flush(struct outlets *outlets); // at the end of a turn, while the database is up
 
 void outlet_init(struct outlet *outlet, struct outlets *outlets);
-// Where the node takes PUTs, "HOST:PORT"; empty or not understood: nowhere.
+// Where the node takes PUTs, "HOST:PORT" or "https://HOST:PORT"; empty or not understood: nowhere.
 void outlet_aim(struct outlet *outlet, struct span address);
 void outlet_stop(struct outlet *outlet); // closes; what is marked stays so
 // The share's count has changed, or is wanted anew.

@@ -10,6 +10,7 @@ struct service {
     const struct service_options *options;
     struct loop *loop;
     struct signals signals;
+    struct tls *tls;
     struct loop_timer drain_timer;
     struct metrics metrics;
     struct database database;

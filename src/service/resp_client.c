@@ -9,8 +9,6 @@
 #define TOKENS_MIN 64
 #define TOKENS_MAX (1u << 20)
 
-static const struct stream_limits limits = {.in_max = 64u << 20, .out_max = 64u << 20};
-
 static struct resp_client *client_of(struct stream *stream)
 {
     return (struct resp_client *)stream;
@@ -109,6 +107,8 @@ int resp_client_dial(struct resp_client *client, struct loop *loop, const struct
     client->progress_ms = client->sent_ms = loop_now_ms(loop);
     if (client->answer.tokens_max == 0 && !grow_tokens(client, TOKENS_MIN))
         return -ENOMEM;
+    const struct stream_limits limits = {
+        .in_max = 64u << 20, .out_max = 64u << 20, .tls = client->tls};
     int fault = stream_dial(&client->stream, loop, endpoint, &stream_ops, &limits);
     client->is_open = fault == 0;
     return fault;

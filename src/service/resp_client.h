@@ -23,6 +23,7 @@ struct resp_client_ops {
 
 struct resp_client { // embedded in its owner; fields are the client's own
     struct stream stream;
+    struct tls *tls; // the owner's to set; NULL: plain
     const struct resp_client_ops *ops;
     struct answer_parser parser;
     struct answer answer;

@@ -57,9 +57,22 @@ static void on_drain(struct loop_timer *timer)
         loop_timer_set(service->loop, timer, now_ms + DRAIN_LOOK_MS);
 }
 
+static void reload_tls(struct service *service)
+{
+    char error[TLS_TEXT_MAX];
+    if (tls_reload(service->tls, error))
+        log_line("service", NULL, "certificates not read again, the ones before stay: %s", error);
+    else
+        log_line("service", NULL, "certificates read again");
+}
+
 static void on_signal(struct signals *signals, int number)
 {
     struct service *service = owner_of(signals, struct service, signals);
+    if (number == SIGHUP && service->options->tls.cert_file) {
+        reload_tls(service);
+        return;
+    }
     if (number == SIGCHLD)
         return;
     if (service->is_draining) {
@@ -95,6 +108,7 @@ static void init(struct service *service, const struct service_options *options,
                                         .database = &service->database,
                                         .metrics = metrics,
                                         .secret = options->secret,
+                                        .tls = service->tls,
                                         .service = service->boot};
     service->updates = (struct updates){.loop = loop,
                                         .database = &service->database,
@@ -107,7 +121,13 @@ static void init(struct service *service, const struct service_options *options,
                                               .updates = &service->updates,
                                               .metrics = metrics,
                                               .secret = options->secret};
-    service->door = (struct http_door){.loop = loop, .service = service, .metrics = metrics};
+    service->door = (struct http_door){.loop = loop,
+                                       .service = service,
+                                       .metrics = metrics,
+                                       .tls = options->tls.cert_file ? service->tls : NULL};
+    if (options->is_db_tls)
+        service->database.commands.client.tls = service->database.subscriptions.client.tls =
+            service->tls;
     values_init(&service->values, &service->database);
     outlets_init(&service->outlets);
     audience_init(&service->audience, metrics, &service->outlets, chance[1]);
@@ -183,16 +203,25 @@ int service_run(const struct service_options *options)
 {
     struct service *service = calloc(1, sizeof *service);
     struct loop *loop = NULL;
+    char error[TLS_TEXT_MAX];
     process_raise_files_limit();
+    if (service && tls_new(&service->tls, &options->tls, error)) {
+        log_line("service", NULL, "%s", error);
+        free(service);
+        return -EINVAL;
+    }
     struct loop_hooks hooks = {.on_turn_end = on_turn_end, .ctx = service};
     int fault = service ? loop_new(&loop, &hooks) : -ENOMEM;
     if (fault) {
         log_line("service", NULL, "cannot start: %s", strerror(-fault));
+        if (service)
+            tls_free(service->tls);
         free(service);
         return fault;
     }
     fault = serve(service, options, loop);
     loop_free(loop);
+    tls_free(service->tls);
     free(service);
     return fault;
 }

@@ -8,11 +8,14 @@
 // with the ports the kernel chose where 0 was asked for.
 #pragma once
 #include "os/tcp.h"
+#include "os/tls.h"
 
 struct service_options {              // all borrowed until service_run returns
     struct endpoint db;               // RESP
     struct endpoint listen;           // HTTP; port 0: the kernel's choice
     struct endpoint heartbeat_listen; // UDP; likewise
+    struct tls_options tls;           // with a certificate HTTP speaks it; else for what is dialed
+    bool is_db_tls;                   // the database speaks TLS
     struct span db_user, db_password; // said by AUTH; user empty: it is not
     bool is_db_user_optional;         // the database may not know it, and ask for none
     struct span secret;               // of heartbeats and of PUTs; empty: neither is signed

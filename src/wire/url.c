@@ -132,15 +132,15 @@ static bool split_authority(struct span authority, struct url *url)
     }
     bool has_port = url->host.ptr + url->host.len < authority.ptr + authority.len &&
                     authority.ptr[authority.len - 1] != ']';
-    url->port = 80;
     return url->host.len > 0 && (!has_port || parse_port(port, &url->port));
 }
 
 bool url_parse(struct span text, struct url *out_url)
 {
-    static const char scheme[] = "http://";
-    size_t scheme_len = sizeof scheme - 1;
-    if (text.len < scheme_len || !span_is_word(span_of(text.ptr, scheme_len), scheme))
+    static const char *const schemes[] = {"http://", "https://"};
+    bool is_tls = text.len > 5 && (text.ptr[4] | 0x20) == 's';
+    size_t scheme_len = strlen(schemes[is_tls]);
+    if (text.len < scheme_len || !span_is_word(span_of(text.ptr, scheme_len), schemes[is_tls]))
         return false;
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] <= ' ' || text.ptr[i] >= 0x7f || strchr("@#?", text.ptr[i]))
@@ -150,7 +150,7 @@ bool url_parse(struct span text, struct url *out_url)
     size_t len = 0;
     while (len < rest.len && rest.ptr[len] != '/')
         len++;
-    struct url url;
+    struct url url = {.is_tls = is_tls, .port = is_tls ? 443 : 80};
     if (!split_authority(span_of(rest.ptr, len), &url))
         return false;
     url.path = len < rest.len ? span_of(rest.ptr + len, rest.len - len) : span_text("/");

@@ -20,8 +20,9 @@ bool url_next_segment(struct span *path, struct span *out_segment);
 
 struct url {
     struct span host; // without the brackets of IPv6
-    uint16_t port;    // 80 when not told
+    uint16_t port;    // 80 when not told, or 443
+    bool is_tls;      // https
     struct span path; // "/" when empty; with the query
 };
-// "http://host[:port][/path]" only. Borrows.
+// "http://host[:port][/path]", or https, only. Borrows.
 bool url_parse(struct span text, struct url *out_url);

@@ -234,7 +234,7 @@ static inline void fake_on_closed(struct stream *stream, int fault)
 }
 
 static const struct stream_ops fake_ops = {.on_input = fake_on_input, .on_closed = fake_on_closed};
-static const struct stream_limits world_limits = {16u << 20, 64u << 20};
+static const struct stream_limits world_limits = {.in_max = 16u << 20, .out_max = 64u << 20};
 
 static inline void fake_on_accepted(struct listener *listener, int fd)
 {

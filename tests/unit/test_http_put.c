@@ -238,7 +238,7 @@ static void urls_are_parsed(void **state)
     }
     static const char *const malformed[] = {"",
                                             "h:80",
-                                            "https://h",
+                                            "httpx://h",
                                             "http://",
                                             "http://:80",
                                             "http://h:",

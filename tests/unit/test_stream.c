@@ -102,7 +102,7 @@ static void finish(struct world *world)
 static void dial(struct world *world, struct end *end, const struct stream_ops *ops)
 {
     *end = (struct end){.world = world};
-    struct stream_limits limits = {1u << 20, 64u << 20};
+    struct stream_limits limits = {.in_max = 1u << 20, .out_max = 64u << 20};
     assert_int_equal(stream_dial(&end->stream, world->loop, &world->endpoint, ops, &limits), 0);
 }
 
@@ -117,7 +117,7 @@ static int raw_socket(const struct world *world)
     return fd;
 }
 
-static const struct stream_limits wide = {1u << 20, 64u << 20};
+static const struct stream_limits wide = {.in_max = 1u << 20, .out_max = 64u << 20};
 
 // ---- echo
 
@@ -256,7 +256,7 @@ static void too_long_a_message_closes_the_stream(void **state)
     (void)state;
     struct world world;
     struct end client;
-    start(&world, &nothing_ops, (struct stream_limits){100, 100});
+    start(&world, &nothing_ops, (struct stream_limits){.in_max = 100, .out_max = 100});
     dial(&world, &client, &source_ops);
     assert_int_equal(loop_run(world.loop), 0);
     assert_int_equal(world.ends[0]->fault, -EMSGSIZE);
@@ -320,7 +320,7 @@ static void reader_that_does_not_read_is_closed_at_the_output_limit(void **state
 {
     (void)state;
     struct world world;
-    start(&world, &flood_ops, (struct stream_limits){100, 1u << 20});
+    start(&world, &flood_ops, (struct stream_limits){.in_max = 100, .out_max = 1u << 20});
     int fd = raw_socket(&world);
     assert_int_equal(send(fd, "x", 1, 0), 1);
     assert_int_equal(loop_run(world.loop), 0);

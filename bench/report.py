@@ -147,3 +147,19 @@ def restart(rows):
     body = [[row["server"], f"{row['ms']:.0f} ms"] for row in rows]
     lines = [f"### From the start of the process to its first answer, {rows[0]['keys']:,} counters, after kill -9", ""]
     return lines + table(["server", "time"], body), Verdict()
+
+
+def escrow(rows):
+    body = [
+        [
+            row["name"],
+            str(row["asked"]),
+            str(row["sold"]),
+            str(row["avoidable"]),
+            f"{100 * row['avoidable'] / row['asked']:.1f} %",
+        ]
+        for row in rows
+    ]
+    head = ["demand", "asked", "served", "refused, stock left elsewhere", "of all asked"]
+    lines = [f"### A bounded counter of {rows[0]['stock']:,} over three regions, all of it asked for by tens", ""]
+    return lines + table(head, body), Verdict()

@@ -155,7 +155,7 @@ class Stage:
     def quipu(self, name, *options):
         return self._db(name, *options).wait_ready()
 
-    def mesh(self, name, count=3):
+    def mesh(self, name, count=3, options=()):
         """The first is the one to load; the others have another core."""
         ports = [free_port() for _ in range(count)]
         servers = []
@@ -163,7 +163,7 @@ class Stage:
             peers = [p for j, port in enumerate(ports) if j != i for p in ("--peer", f"127.0.0.1:{port}")]
             core = SERVER_CORE if i == 0 else PEER_CORE
             servers.append(
-                self._db(f"{name} r{i + 1}", *peers, peer_port=ports[i], core=core, replica=f"r{i + 1}")
+                self._db(f"{name} r{i + 1}", *peers, *options, peer_port=ports[i], core=core, replica=f"r{i + 1}")
             )
         for server in servers:
             server.wait_ready()

@@ -25,7 +25,7 @@ static void check_values(struct world *world, unsigned node)
     }
 }
 
-static uint64_t claimed(const struct sim_node *self, const struct incarnation *incarnation)
+uint64_t checker_claimed(const struct sim_node *self, const struct incarnation *incarnation)
 {
     uint16_t origin = origins_find(replica_origins(self->replica), incarnation);
     return origin == ORIGIN_NONE ? 0 : replica_vector(self->replica)->sequence[origin];
@@ -49,7 +49,7 @@ static void check_seen(struct world *world, unsigned node, bool is_end)
     struct sim_node *self = &world->node[node];
     uint64_t vector[GHOST_INCARNATIONS];
     for (uint8_t i = 0; i < world->log.incarnations_count; i++)
-        vector[i] = claimed(self, &world->log.incarnations[i]);
+        vector[i] = checker_claimed(self, &world->log.incarnations[i]);
     for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
         const struct ghost_unit *list = &world->log.unit[unit];
         for (size_t i = 0; i < list->count; i++) {
@@ -79,6 +79,7 @@ void checker_node(struct world *world, unsigned node)
     check_values(world, node);
     owners_check(world, node);
     visitors_check(world, node);
+    stock_check(world, node);
     check_seen(world, node, false);
 }
 
@@ -92,7 +93,7 @@ bool checker_is_even(struct world *world)
             return false;
         for (uint8_t i = 0; i < world->log.incarnations_count; i++) {
             const struct incarnation *incarnation = &world->log.incarnations[i];
-            if (claimed(self, incarnation) != claimed(first, incarnation))
+            if (checker_claimed(self, incarnation) != checker_claimed(first, incarnation))
                 return false;
         }
         digest = node == 0 ? replica_digest(self->replica) : digest;
@@ -151,6 +152,8 @@ void checker_end(struct world *world)
         checker_node(world, node);
         if (!world->violation[0])
             check_seen(world, node, true);
+        if (!world->violation[0])
+            stock_check_end(world, node);
     }
 }
 

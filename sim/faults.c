@@ -63,6 +63,7 @@ static void replace_disk(struct world *world, unsigned node, struct disk *disk,
 // What no disk holds any more need not survive, though it may: a message of it can be under way.
 void fault_mark_optional(struct world *world)
 {
+    stock_mark_optional(world);
     for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
         struct ghost_unit *list = &world->log.unit[unit];
         for (size_t i = 0; i < list->count; i++) {

@@ -23,6 +23,7 @@ struct ghost { // of one node
     struct ghost_mark mark[GHOST_UNITS][GHOST_INCARNATIONS];
     int64_t pending[GHOST_UNITS]; // added by workers since the last commit
     bool is_pending[GHOST_UNITS];
+    uint64_t vector[GHOST_INCARNATIONS]; // the node's own, when it was durable
 };
 
 struct ghost_entry {

@@ -82,6 +82,7 @@ void plan_draw(struct plan *plan, struct prng *prng)
                           .set_per_mille = (unsigned)PICK(prng, 0, 10, 60),
                           .member_per_mille = (unsigned)PICK(prng, 0, 20, 100),
                           .visit_per_mille = (unsigned)PICK(prng, 0, 20, 100),
+                          .stock_per_mille = (unsigned)PICK(prng, 0, 100, 400),
                           .sketch_bytes = PICK(prng, 1, 8, 24, 512)};
     plan->is_patient = prng_below(prng, 2);
     plan->start_wait_ms = plan->is_patient ? WORLD_NEVER / 4 : PICK(prng, 500, 2000);
@@ -102,14 +103,14 @@ void plan_print(const struct plan *plan)
     printf(
         "nodes %u, joiners %u%s, commit %llu ms, delay %llu ms, slow %u, lossy %u, start-wait %s, "
         "round %zu B, step %u, segment %llu B, snapshot %llu B, operation %llu ms, fault %llu "
-        "ms, reset %u, set %u, member %u, visit %u, sketch %zu B\nfaults:",
+        "ms, reset %u, set %u, member %u, visit %u, stock %u, sketch %zu B\nfaults:",
         plan->nodes_count, plan->joiners_count, plan->is_join_narrow ? " narrow" : "",
         (unsigned long long)plan->commit_ms, (unsigned long long)plan->delay_ms,
         plan->slow_per_mille, plan->lossy_per_mille, plan->is_patient ? "forever" : "short",
         plan->round_bytes, plan->scan_step, (unsigned long long)plan->segment_bytes,
         (unsigned long long)plan->snapshot_after_bytes, (unsigned long long)plan->op_ms,
         (unsigned long long)plan->fault_ms, plan->reset_per_mille, plan->set_per_mille,
-        plan->member_per_mille, plan->visit_per_mille, plan->sketch_bytes);
+        plan->member_per_mille, plan->visit_per_mille, plan->stock_per_mille, plan->sketch_bytes);
     for (unsigned fault = 0; fault < FAULTS_COUNT; fault++) {
         if (plan->weight[fault])
             printf(" %s %u", fault_names[fault], plan->weight[fault]);

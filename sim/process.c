@@ -45,6 +45,7 @@ static void burn_disks(struct world *world, unsigned unit, const struct ghost_en
 static void serve(struct world *world, struct sim_node *self)
 {
     uint64_t end = replica_vector(self->replica)->sequence[self->self];
+    stock_serves(world, self, end);
     for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
         struct ghost_unit *list = &world->log.unit[unit];
         for (size_t i = 0; i < list->count; i++) {
@@ -310,6 +311,9 @@ void process_tick(struct world *world, unsigned node)
 
 static void acknowledge(struct world *world, struct sim_node *self)
 {
+    for (uint8_t i = 0; i < world->log.incarnations_count; i++)
+        self->ghost.vector[i] = checker_claimed(self, &world->log.incarnations[i]);
+    stock_acknowledge(world, self);
     self->durable = self->ghost;
     self->is_in_doubt = false;
     self->committed_ms = world->now_ms;

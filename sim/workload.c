@@ -208,6 +208,7 @@ static void draw_requests(struct world *world, unsigned node)
         workload_step(world, node);
     if (world_chance(world, world->plan.member_per_mille))
         add_member(world, node, GHOST_SET + 1 + (unsigned)prng_below(prng, GHOST_MEMBERS));
+    stock_requests(world, node);
     if (world_chance(world, world->plan.visit_per_mille))
         visitors_add(world, node);
     if (world_chance(world, world->plan.reset_per_mille))
@@ -246,6 +247,8 @@ void workload_requests(void *ctx, struct replica *replica)
     carry_out_order(world, requests->node);
     owners_requests(world, requests->node);
     if (world->is_clearing)
+        stock_clear(world, requests->node);
+    if (world->is_clearing)
         reset(world, requests->node, draw_key(world));
     if (!world->is_calm && !world->is_quiet && !world->options.plan)
         draw_requests(world, requests->node);
@@ -259,5 +262,5 @@ bool workload_is_cleared(struct world *world)
                 return false;
         }
     }
-    return true;
+    return stock_is_cleared(world);
 }

@@ -115,6 +115,7 @@ void world_deinit(struct world *world)
     }
     net_free(world);
     owners_deinit(world);
+    stock_deinit(world);
     ghost_log_deinit(&world->log);
 }
 

@@ -63,6 +63,7 @@ struct plan {
     uint64_t segment_bytes, snapshot_after_bytes;
     uint64_t op_ms, fault_ms; // mean distance of operations, of faults
     unsigned reset_per_mille, set_per_mille, member_per_mille, visit_per_mille; // of commits
+    unsigned stock_per_mille;
     size_t sketch_bytes;
     unsigned weight[FAULTS_COUNT];
     unsigned weights_sum;
@@ -90,6 +91,31 @@ struct holding { // what a node has taken of an owner
     uint8_t incarnation; // it was then
     uint64_t boot, at_ms;
     struct heartbeat newest;
+};
+
+#define STOCK_CREATIONS 64
+
+struct stock_creation { // of the bounded counter
+    uint8_t incarnation;
+    uint64_t sequence;
+    int64_t put_in, sold;
+};
+
+struct stock_op {
+    struct stock_creation creation;
+    uint8_t incarnation; // that wrote it
+    uint64_t sequence;
+    int64_t amount; // put in; negative: sold
+    uint64_t node_boot;
+    bool is_acked, is_lost;
+};
+
+struct stock {
+    struct stock_op *list;
+    size_t count, cap;
+    struct stock_creation creation[STOCK_CREATIONS];
+    unsigned creations_count;
+    bool is_uncertain;
 };
 
 // A client's request that changes more than an amount: runs in the node's next commit.
@@ -160,6 +186,7 @@ struct sim_node {
     struct ghost ghost, durable;
     struct ghost doubt; // as it is if the commit that failed is on the disk
     bool is_in_doubt;
+    size_t stock_acked;        // the same for sales
     size_t acked[GHOST_UNITS]; // entries of the log before it need no look
     struct kept kept[WORLD_KEEP_MAX];
     unsigned kept_count;
@@ -167,8 +194,8 @@ struct sim_node {
 };
 
 struct world_counts {
-    uint64_t adds, resets, sets, members, visits, heartbeats, commits, restarts, joins, renewals,
-        snapshots, walks, collected, drops, duplicates, reorders, refusals, steps;
+    uint64_t adds, resets, sets, members, visits, sales, refused, heartbeats, commits, restarts,
+        joins, renewals, snapshots, walks, collected, drops, duplicates, reorders, refusals, steps;
     uint64_t faults[FAULTS_COUNT];
 };
 
@@ -189,6 +216,7 @@ struct world {
     uint64_t op_ms, fault_ms, phase_ms, clear_ms; // next
     struct order order;
     struct owner owner[WORLD_OWNERS];
+    struct stock stock;
     struct ghost_log log;
     bool is_closed[GHOST_INCARNATIONS]; // its history, at some node at least
     struct world_counts counts;
@@ -275,7 +303,19 @@ struct address visitors_address(unsigned block);
 void visitors_add(struct world *world, unsigned node);
 void visitors_check(struct world *world, unsigned node);
 
+// stock.c
+void stock_requests(struct world *world, unsigned node);
+void stock_acknowledge(struct world *world, struct sim_node *self);
+void stock_serves(struct world *world, const struct sim_node *self, uint64_t end);
+void stock_mark_optional(struct world *world);
+void stock_clear(struct world *world, unsigned node);
+bool stock_is_cleared(struct world *world);
+void stock_check(struct world *world, unsigned node);
+void stock_check_end(struct world *world, unsigned node);
+void stock_deinit(struct world *world);
+
 // checker.c
+uint64_t checker_claimed(const struct sim_node *self, const struct incarnation *incarnation);
 void checker_node(struct world *world, unsigned node);
 bool checker_is_even(struct world *world);      // all show the same and know the same
 bool checker_is_collected(struct world *world); // nothing dead is left (or nothing is collectible)

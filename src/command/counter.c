@@ -44,6 +44,8 @@ static int add_to(struct call *call, struct record *record, int64_t amount)
         call->is_first = true;
     if (outcome == 0)
         reply_integer(call->reply, value);
+    if (outcome == RECORD_E_TYPE && record_type(record) == CELL_BOUNDED)
+        return RECORD_E_EXACT;
     return outcome == RECORD_E_TYPE ? refuse_type(call, record_type(record)) : outcome;
 }
 
@@ -70,13 +72,19 @@ static int run_add(struct call *call, int64_t amount)
 
 static int apply_add(struct call *call, int64_t amount)
 {
-    int64_t value;
+    int64_t value, left = 0;
     int outcome = replica_add(call->replica, call->argv[1], amount, &value);
+    if (outcome == CHANGE_E_TYPE) {
+        outcome = replica_bounded_add(call->replica, call->argv[1], amount, &value, &left);
+        call->is_durable |= amount < 0; // what was taken stays taken
+    }
     if (outcome == 0) {
         reply_integer(call->reply, value);
         return 0;
     }
-    if (outcome == CHANGE_E_OVERFLOW)
+    if (outcome == CHANGE_E_RIGHTS)
+        reply_no_rights(call, left);
+    else if (outcome == CHANGE_E_OVERFLOW)
         reply_error(call->reply, REPLY_ERROR_OVERFLOW);
     else if (outcome == CHANGE_E_TYPE)
         refuse_type(call, record_type(key_find(call, call->argv[1])));

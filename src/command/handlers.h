@@ -68,6 +68,11 @@ int run_smismember(struct call *call);
 const char *replica_name_of(const struct call *call, uint16_t origin); // links.c
 void put_incarnation(struct call *call, uint16_t origin);              // 32 hexadecimal digits
 
+// bounded.c
+int apply_transfer(struct call *call);
+int create_bounded(struct call *call); // QUIPU.CREATE key bounded MIN
+void reply_no_rights(struct call *call, int64_t left);
+
 // sketch.c
 int apply_pfadd(struct call *call);
 int apply_pfcount(struct call *call);

@@ -11,7 +11,8 @@ int apply_create(struct call *call)
                                                       [CELL_COUNTER] = true,
                                                       [CELL_GCOUNTER] = true,
                                                       [CELL_GSET] = true,
-                                                      [CELL_HLL] = true};
+                                                      [CELL_HLL] = true,
+                                                      [CELL_BOUNDED] = true};
     enum cell_type type = CELL_COUNTER;
     while (type < CELL_TYPES_COUNT &&
            !(can_create[type] && span_is_word(call->argv[2], cell_type_name(type))))
@@ -20,8 +21,14 @@ int apply_create(struct call *call)
         reply_error_with(call->reply, REPLY_ERROR_TYPE_NAME, call->argv[2]);
         return 0;
     }
+    if (call->argc != (type == CELL_BOUNDED ? 4 : 3)) {
+        reply_error(call->reply, REPLY_ERROR_SYNTAX);
+        return 0;
+    }
     if (!key_is_allowed(call, call->argv[1]))
         return 0;
+    if (type == CELL_BOUNDED)
+        return create_bounded(call);
     int outcome = replica_create(call->replica, call->argv[1], type);
     if (outcome == CHANGE_E_TYPE)
         reply_error(call->reply, REPLY_ERROR_WRONG_TYPE);
@@ -117,7 +124,8 @@ static void put_key(struct call *call, const struct unit *unit)
     struct reply *reply = call->reply;
     const struct record *record = key_find(call, call->argv[1]);
     const struct cell *base = shown_base(call, unit);
-    reply_map(reply, 5);
+    bool is_bounded = record && record_type(record) == CELL_BOUNDED;
+    reply_map(reply, 5 + is_bounded);
     reply_bulk_text(reply, "type");
     reply_bulk_text(reply, record ? cell_type_name(record_type(record)) : "none");
     reply_bulk_text(reply, "value");
@@ -126,6 +134,8 @@ static void put_key(struct call *call, const struct unit *unit)
     else
         reply_nil(reply);
     put_field(reply, "base", base ? base->base.value : 0);
+    if (is_bounded)
+        put_field(reply, "rights", replica_bounded_left(call->replica, call->argv[1]));
     reply_bulk_text(reply, "deadline");
     reply_nil(reply);
     reply_bulk_text(reply, "origins");

@@ -188,6 +188,17 @@ static bool is_base_newer(const struct cell *a, const struct cell *b, const stru
     return incarnation_compare(&origins->list[a->origin], &origins->list[b->origin]) > 0;
 }
 
+const struct cell *unit_shown_base(const struct unit *unit, const struct origins *origins)
+{
+    const struct cell *shown = NULL;
+    for (uint16_t i = 0; i < unit->count; i++) {
+        const struct cell *cell = &unit->cells[i];
+        if (cell->base.sequence && (!shown || is_base_newer(cell, shown, origins)))
+            shown = cell;
+    }
+    return shown;
+}
+
 struct unit_view unit_view(const struct unit *unit, const struct origins *origins)
 {
     const struct cell *base = NULL;

@@ -65,6 +65,7 @@ struct unit_view {
     enum cell_type type;
     int64_t value;
 };
+const struct cell *unit_shown_base(const struct unit *unit, const struct origins *origins);
 struct unit_view unit_view(const struct unit *unit, const struct origins *origins);
 
 // Of several origins' leases for one owner the one with the largest (epoch, sequence) counts, of

@@ -14,20 +14,25 @@ uint64_t cells_next(struct replica *replica)
     return *own;
 }
 
+static bool is_noted_type(enum cell_type type)
+{
+    return type == CELL_HLL || type == CELL_BOUNDED;
+}
+
 struct record *cells_record(struct replica *replica, const struct address *address,
                             enum cell_type type)
 {
     uint64_t hash = keyspace_hash(replica->keyspace, address);
     if (address->kind == UNIT_KEY)
         return keyspace_obtain(replica->keyspace, address, hash, type);
-    // What a sketch shows is reckoned from its one piece as long as it has no other, then noted.
+    // What such a key shows is reckoned from its own cells as long as it has no child, then noted.
     struct address key = {.kind = UNIT_KEY, .key = address->key};
     struct record *parent =
         keyspace_find(replica->keyspace, &key, keyspace_hash(replica->keyspace, &key));
-    bool is_sketch = parent && record_type(parent) == CELL_HLL && !record_first_child(parent);
-    int64_t shown = is_sketch ? cells_view(replica, parent).value : 0;
+    bool is_noted = parent && is_noted_type(record_type(parent)) && !record_first_child(parent);
+    int64_t shown = is_noted ? cells_view(replica, parent).value : 0;
     struct record *child = keyspace_obtain(replica->keyspace, address, hash, type);
-    if (is_sketch && child)
+    if (is_noted && child)
         record_note(parent, shown);
     return child;
 }
@@ -71,6 +76,8 @@ static enum cell_type type_by_child(const struct record *child)
         return CELL_PRESENCE;
     case UNIT_BLOCK:
         return CELL_HLL;
+    case UNIT_RIGHT:
+        return CELL_BOUNDED;
     default:
         return CELL_GSET;
     }
@@ -85,11 +92,13 @@ static struct unit_view view_of_key(const struct replica *replica, struct record
     if (is_counter || (!child && !own.is_live))
         return view;
     view.is_out_of_range = false;
-    view.is_live = own.is_live || record_has_live_child(record);
     if (child && !own.is_live)
         view.type = type_by_child(child);
+    view.is_live = own.is_live || (view.type != CELL_BOUNDED && record_has_live_child(record));
     if (view.type == CELL_HLL)
         view.value = sketches_shown(record, unit);
+    else if (view.type == CELL_BOUNDED)
+        view.value = bounded_shown(record, unit, &replica->origins);
     else
         view.value = children_sum(record);
     return view;
@@ -107,8 +116,9 @@ static struct unit_view view_of(const struct replica *replica, struct record *re
     if (kind == UNIT_KEY)
         return view_of_key(replica, record, unit);
     struct unit_view own = unit_view(unit, &replica->origins);
-    if (kind == UNIT_BLOCK)
-        return (struct unit_view){.is_live = own.is_live, .type = CELL_HLL};
+    if (kind == UNIT_BLOCK || kind == UNIT_RIGHT)
+        return (struct unit_view){.is_live = own.is_live,
+                                  .type = kind == UNIT_BLOCK ? CELL_HLL : CELL_BOUNDED};
     return (struct unit_view){own.is_live, false, CELL_GSET, own.is_live};
 }
 
@@ -143,7 +153,8 @@ static void settle_parent(struct replica *replica, struct record *child, int64_t
     enum cell_type type = record_type(parent);
     bool is_counter = (flags & RECORD_LIVE) && type <= CELL_GCOUNTER;
     // Replicas took the key for a sketch and for a set at once: the order of types decides.
-    bool is_mixed = (flags & RECORD_LIVE) && type != own && (type == CELL_HLL || own == CELL_HLL);
+    bool is_mixed =
+        (flags & RECORD_LIVE) && type != own && (is_noted_type(type) || is_noted_type(own));
     if (is_mixed && !is_counter) {
         struct unit_view view = cells_view(replica, parent);
         difference = view.value - previous;
@@ -151,7 +162,8 @@ static void settle_parent(struct replica *replica, struct record *child, int64_t
                     view.is_live ? 0 : RECORD_LIVE, view.type);
         record_shift(parent, difference);
     } else if (!is_counter) {
-        bool is_live = record_has_live_child(parent) || cells_view(replica, parent).is_live;
+        bool is_live = (own != CELL_BOUNDED && record_has_live_child(parent)) ||
+                       cells_view(replica, parent).is_live;
         type = own;
         record_mark(replica->keyspace, parent, is_live ? RECORD_LIVE : 0, is_live ? 0 : RECORD_LIVE,
                     type);
@@ -171,11 +183,16 @@ int cells_log(struct replica *replica, struct record *record)
     return buf_has_failed(&replica->units) ? -ENOMEM : 0;
 }
 
-static int touch_sketch(struct replica *replica, struct record *record, enum cell_type type)
+// What a key shows beyond the sum of its parts.
+static int touch_whole(struct replica *replica, struct record *record, enum cell_type type)
 {
+    struct record *parent = record_parent(record);
+    if (type == CELL_BOUNDED) {
+        int fault = parent ? 0 : bounded_watch(replica, record);
+        return fault ? fault : bounded_settle(replica, parent ? parent : record);
+    }
     if (type != CELL_HLL)
         return 0;
-    struct record *parent = record_parent(record);
     if (parent)
         return sketches_touch(replica, parent);
     return record_first_child(record) ? sketches_touch(replica, record) : 0;
@@ -199,7 +216,7 @@ int cells_settle(struct replica *replica, struct record *record, struct unit_vie
         note_put(replica, record, previous, difference, op);
     else if (difference != 0 || after.is_live != before.is_live)
         settle_parent(replica, record, difference, op);
-    int fault = touch_sketch(replica, record, after.type);
+    int fault = touch_whole(replica, record, after.type);
     return fault ? fault : cells_log(replica, record);
 }
 

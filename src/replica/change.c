@@ -23,7 +23,7 @@ static int catch_up(struct replica *replica, struct record *record)
 }
 
 // An observed reset of one record's own cells. Changed nothing when nothing is live there.
-static int reset_record(struct replica *replica, struct record *record, enum change_op op)
+int change_reset(struct replica *replica, struct record *record, enum change_op op)
 {
     int fault = catch_up(replica, record);
     if (fault)
@@ -49,7 +49,9 @@ static int reset_child(struct replica *replica, struct record *child)
 {
     struct address address = record_address(child);
     if (address.kind == UNIT_MEMBER || address.kind == UNIT_BLOCK)
-        return reset_record(replica, child, CHANGE_MEMBER);
+        return change_reset(replica, child, CHANGE_MEMBER);
+    if (address.kind == UNIT_RIGHT)
+        return bounded_can_reset(replica, child) ? change_reset(replica, child, CHANGE_RESET) : 0;
     const struct cell *own = cells_own(replica, child);
     if (!own || own->lease.ended)
         return 0;
@@ -64,7 +66,7 @@ static int delete_record(struct replica *replica, struct record *record)
         if (outcome < 0)
             return outcome;
     }
-    int outcome = reset_record(replica, record, CHANGE_RESET);
+    int outcome = change_reset(replica, record, CHANGE_RESET);
     return outcome < 0 ? outcome : 0;
 }
 

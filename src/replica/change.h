@@ -8,6 +8,9 @@ enum {
     CHANGE_E_TYPE = 1, // the key holds another kind of value
     CHANGE_E_STALE,    // a lease older than the one held: ignored
     CHANGE_E_NO_KEY,   // nothing is known of the key
+    CHANGE_E_RIGHTS,   // a bounded counter: what is held here does not suffice; nothing changed
+    CHANGE_E_BOUND,    // ... is there with another bound
+    CHANGE_E_REPLICA,  // no replica of that name is known
     CHANGE_E_OVERFLOW, // the sum would leave 64 bits, or our total LIMIT_TOTAL; nothing changed
 };
 
@@ -23,6 +26,18 @@ int replica_set(struct replica *replica, struct span key, int64_t value);
 int replica_create(struct replica *replica, struct span key, enum cell_type type);
 // GADD of one member. 0, CHANGE_E_TYPE, -ENOMEM.
 int replica_set_add(struct replica *replica, struct span key, struct span member, bool *out_added);
+// QUIPU.CREATE of a bounded counter. 0 (also when it is there with this bound), CHANGE_E_TYPE,
+// CHANGE_E_BOUND, -ENOMEM.
+int replica_bounded_create(struct replica *replica, struct span key, int64_t bound);
+// INCRBY and DECRBY of one that is there; what it takes away must be durable before it is told.
+// out_left: of CHANGE_E_RIGHTS, what is left here. 0, CHANGE_E_TYPE (none there), CHANGE_E_RIGHTS,
+// CHANGE_E_OVERFLOW, -ENOMEM.
+int replica_bounded_add(struct replica *replica, struct span key, int64_t amount,
+                        int64_t *out_value, int64_t *out_left);
+// QUIPU.TRANSFER of rights to another replica. out_left: here, after it, or of CHANGE_E_RIGHTS. The
+// same, and CHANGE_E_REPLICA.
+int replica_bounded_transfer(struct replica *replica, struct span key, int64_t amount,
+                             struct span name, int64_t *out_left);
 // PFADD: out_changed: a register was raised, or the key is new. 0, CHANGE_E_TYPE, -ENOMEM.
 int replica_sketch_add(struct replica *replica, struct span key, const struct span *members,
                        uint32_t count, bool *out_changed);
@@ -53,6 +68,7 @@ int replica_flush(struct replica *replica);
 // An order-independent hash of (key, type, value, members) of every live key.
 uint64_t replica_digest(struct replica *replica);
 
+int64_t replica_bounded_left(struct replica *replica, struct span key); // rights held here
 // PFCOUNT: of several keys, their union. 0 or CHANGE_E_TYPE.
 int replica_sketch_count(struct replica *replica, const struct span *keys, uint32_t count,
                          uint64_t *out_count);

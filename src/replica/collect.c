@@ -21,6 +21,7 @@ static void drop_bare(struct replica *replica, struct record *record)
         if (record_flags(record) & RECORD_LIVE)
             return; // a worker's, just now
         lease_forget(replica, record);
+        bounded_forget(replica, record);
         if (!keyspace_remove(replica->keyspace, record, record_value(record))) {
             replica->sweep_left++; // in use, or still on the dirty queue
             return;
@@ -57,10 +58,19 @@ static void sweep_cells(struct replica *replica, struct record *record)
         replica->sweep_left += cells_store(replica, record) != 0;
 }
 
+// What was written to a bounded counter after a DEL elsewhere had taken it away.
+static void take_litter(struct replica *replica, struct record *record)
+{
+    if (record_address(record).kind != UNIT_RIGHT || !bounded_is_litter(replica, record))
+        return;
+    replica->sweep_left += change_reset(replica, record, CHANGE_RESET) != 0;
+}
+
 static void sweep_visit(void *ctx, struct record *record)
 {
     struct replica *replica = ctx;
     struct plain_cell plain;
+    take_litter(replica, record);
     if (!record_is_bare(record) && !record_plain(record, &plain))
         sweep_cells(replica, record);
     drop_bare(replica, record);

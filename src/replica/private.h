@@ -25,6 +25,24 @@ struct note { // what the hook would like to know of a change, until it is pulle
     int64_t previous, amount;
 };
 
+struct escrow_use { // of one replica, as last looked at
+    uint16_t origin;
+    int64_t total, demand, recent;
+};
+
+struct escrow_key { // a bounded counter
+    struct record *record;
+    int64_t refused; // asked of us and not given, since it was last written down
+    struct escrow_use use[NODE_MEMBERS_MAX + 1];
+};
+
+struct escrow { // what evening out remembers; nothing of it is kept over a restart
+    struct escrow_key *keys;
+    size_t count, cap;
+    struct record_map by_record;
+    uint64_t due_ms;
+};
+
 #define REPLICA_NOTES   8192
 #define REPLICA_REST_MS 1000 // without a commit: buffers are given back
 
@@ -72,8 +90,9 @@ struct replica {
     bool is_sweep_wanted;
     struct vector sweep_stable; // when the last sweep began
     struct record_map sketches; // keys with blocks that changed: their estimates are to be reckoned
-    size_t sketch_bytes;        // a list longer than that goes into blocks
-    struct mark {               // at change number `change` V was `vector`
+    struct escrow escrow;
+    size_t sketch_bytes; // a list longer than that goes into blocks
+    struct mark {        // at change number `change` V was `vector`
         uint64_t change;
         struct vector vector;
     } * marks;
@@ -125,6 +144,20 @@ void sketches_settle(struct replica *replica); // tells them
 // What the key shows as a sketch; `unit`: its own cells.
 int64_t sketches_shown(const struct record *key, const struct unit *unit);
 uint64_t sketches_digest(struct replica *replica, const struct record *record, uint64_t seed);
+
+// bounded.c
+int64_t bounded_shown(const struct record *key, const struct unit *unit,
+                      const struct origins *origins);
+int bounded_settle(struct replica *replica, struct record *key); // its value, after a change
+int bounded_watch(struct replica *replica, const struct record *key);
+void bounded_forget(struct replica *replica, const struct record *key);
+bool bounded_can_reset(struct replica *replica, const struct record *child);
+bool bounded_is_litter(struct replica *replica, const struct record *child); // ours to take away
+bool bounded_is_due(const struct replica *replica);
+int bounded_even(struct replica *replica);
+
+// change.c
+int change_reset(struct replica *replica, struct record *record, enum change_op op);
 
 // join.c
 void join_stage(struct replica *replica, uint32_t link, struct span body);

@@ -24,6 +24,9 @@ static void close_all(struct replica *replica)
     record_map_deinit(&replica->timers_by_record);
     record_map_deinit(&replica->notes_by_record);
     record_map_deinit(&replica->sketches);
+    record_map_deinit(&replica->escrow.by_record);
+    heap_free(replica->heap, replica->escrow.keys,
+              replica->escrow.cap * sizeof *replica->escrow.keys);
     heap_free(replica->heap, replica->marks, REPLICA_MARKS * sizeof *replica->marks);
     if (replica->keyspace)
         keyspace_free(replica->keyspace);
@@ -58,6 +61,7 @@ static struct replica *alloc(struct heap *heap, const struct replica_options *op
     record_map_init(&replica->timers_by_record, heap);
     record_map_init(&replica->notes_by_record, heap);
     record_map_init(&replica->sketches, heap);
+    record_map_init(&replica->escrow.by_record, heap);
     buf_init(&replica->frame, heap);
     buf_init(&replica->units, heap);
     buf_init(&replica->snapshot_frame, heap);
@@ -305,7 +309,7 @@ void replica_event(struct replica *replica, const struct event *event)
         rest(replica);
     if (collect_is_due(replica))
         replica->wants_commit = true;
-    if (lease_is_due(replica))
+    if (lease_is_due(replica) || bounded_is_due(replica))
         replica->wants_commit = true;
 }
 
@@ -389,6 +393,8 @@ int replica_commit_apply(struct replica *replica, const struct commit_input *inp
         fault = lease_expire(replica);
     if (!fault)
         fault = lease_rehide(replica);
+    if (!fault)
+        fault = bounded_even(replica);
     if (!fault) {
         sketches_settle(replica);
         collect_step(replica);

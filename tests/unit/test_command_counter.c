@@ -142,7 +142,7 @@ static void a_gcounter_only_grows(void **state)
     desk_assert(desk, "QUIPU.CREATE g gcounter", "+OK\r\n");
     desk_assert(desk, "QUIPU.CREATE g gcounter", "+OK\r\n");
     desk_assert_begins(desk, "QUIPU.CREATE g counter", "-WRONGTYPE");
-    desk_assert_begins(desk, "QUIPU.CREATE h bounded", "-ERR unknown type 'bounded'");
+    desk_assert_begins(desk, "QUIPU.CREATE h tree", "-ERR unknown type 'tree'");
     desk_assert(desk, "INCRBY g 5", ":5\r\n");
     desk_assert(desk, "DECR g", "-QUIPU a gcounter only grows\r\n");
     desk_assert(desk, "INCRBY g -9007199254740993", "-QUIPU a gcounter only grows\r\n");

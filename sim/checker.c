@@ -180,10 +180,11 @@ static void print_cell(struct world *world, const struct origins *origins, const
                (long long)cell->lease.count, cell->lease.ttl_ms,
                cell->lease.ended ? ", ended" : "");
     for (uint32_t i = 0; i < cell->cuts_count; i++)
-        printf("        cuts incarnation %d: life %llu to %llu of %lld, base %llu\n",
+        printf("        cuts incarnation %d: life %llu to %llu of %lld, base %llu, members %llu\n",
                ghost_incarnation(&world->log, &origins->list[cell->cuts[i].origin]),
                (unsigned long long)cell->cuts[i].birth, (unsigned long long)cell->cuts[i].write,
-               (long long)cell->cuts[i].total, (unsigned long long)cell->cuts[i].base);
+               (long long)cell->cuts[i].total, (unsigned long long)cell->cuts[i].base,
+               (unsigned long long)cell->cuts[i].floor);
 }
 
 static void print_record(void *ctx, struct record *record)

@@ -7,6 +7,11 @@ void ghost_log_deinit(struct ghost_log *log)
 {
     for (unsigned unit = 0; unit < GHOST_UNITS; unit++)
         free(log->unit[unit].list);
+    while (log->clearings) {
+        struct ghost_clearing *clearing = log->clearings;
+        log->clearings = clearing->next;
+        free(clearing);
+    }
     *log = (struct ghost_log){0};
 }
 
@@ -69,11 +74,11 @@ static struct ghost_view view_of_unit(const struct ghost_log *log, const struct 
 struct ghost_view ghost_view(const struct ghost_log *log, const struct ghost *ghost, unsigned unit)
 {
     struct ghost_view view = view_of_unit(log, ghost, unit);
-    if (unit > GHOST_SET)
+    if (ghost_is_member(unit))
         view.value = view.is_live;
     for (unsigned i = GHOST_SKETCH + 1; unit == GHOST_SKETCH && i < GHOST_UNITS; i++)
         view.is_live |= view_of_unit(log, ghost, i).is_live;
-    for (unsigned i = GHOST_SET + 1; unit == GHOST_SET && i < GHOST_SKETCH; i++) {
+    for (unsigned i = unit + 1; ghost_is_set(unit) && i <= unit + GHOST_MEMBERS; i++) {
         struct ghost_view member = view_of_unit(log, ghost, i);
         view.value += member.is_live;
         view.is_live |= member.is_live;
@@ -107,6 +112,29 @@ void ghost_learn(struct ghost *self, const struct ghost *sender, unsigned unit, 
     if (other->seen > mark->seen)
         mark->seen = other->seen;
     ghost_cut(self, unit, incarnation, other->cut);
+}
+
+void ghost_hear(struct ghost *self, unsigned unit, uint8_t incarnation, struct ghost_mark told)
+{
+    struct ghost_mark *mark = &self->mark[unit][incarnation];
+    if (told.seen > mark->seen)
+        mark->seen = told.seen;
+    ghost_cut(self, unit, incarnation, told.cut);
+}
+
+void ghost_clear(const struct ghost_log *log, struct ghost *self, unsigned set, uint8_t incarnation,
+                 uint64_t sequence)
+{
+    for (const struct ghost_clearing *clearing = log->clearings; clearing;
+         clearing = clearing->next) {
+        if (clearing->set != set || clearing->incarnation != incarnation ||
+            clearing->sequence != sequence)
+            continue;
+        for (unsigned i = 0; i < GHOST_MEMBERS; i++) {
+            for (uint8_t at = 0; at < GHOST_INCARNATIONS; at++)
+                ghost_cut(self, set + 1 + i, at, clearing->seen[i][at]);
+        }
+    }
 }
 
 // What is cut here counts as seen: were the operations to come later, they would be dead on

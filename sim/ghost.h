@@ -8,9 +8,10 @@
 #include "crdt/origin.h"
 
 #define GHOST_COUNTERS     6 // counters, each a key
-#define GHOST_SET          6 // the key of a set; its members follow
 #define GHOST_MEMBERS      4
-#define GHOST_SKETCH       (GHOST_SET + 1 + GHOST_MEMBERS) // the key of a sketch; blocks follow
+#define GHOST_GSET         6 // the key of a grow-only set; its members follow
+#define GHOST_SET          (GHOST_GSET + 1 + GHOST_MEMBERS) // likewise of one that they leave again
+#define GHOST_SKETCH       (GHOST_SET + 1 + GHOST_MEMBERS)  // the key of a sketch; blocks follow
 #define GHOST_BLOCKS       3
 #define GHOST_UNITS        (GHOST_SKETCH + 1 + GHOST_BLOCKS)
 #define GHOST_INCARNATIONS 48
@@ -38,11 +39,22 @@ struct ghost_entry {
     uint64_t content; // of a sketch's part: its members, a bit each
 };
 
+// DEL of a whole set: what its maker had seen of each member then, up to the vector that the record
+// tells of.
+struct ghost_clearing {
+    uint8_t incarnation;
+    uint64_t sequence;
+    unsigned set;
+    uint64_t seen[GHOST_MEMBERS][GHOST_INCARNATIONS];
+    struct ghost_clearing *next;
+};
+
 struct ghost_log {
     struct ghost_unit {
         struct ghost_entry *list;
         size_t count, cap;
     } unit[GHOST_UNITS];
+    struct ghost_clearing *clearings;
     struct incarnation incarnations[GHOST_INCARNATIONS];
     uint8_t incarnations_count;
 };
@@ -50,6 +62,16 @@ struct ghost_log {
 void ghost_log_deinit(struct ghost_log *log);
 uint8_t ghost_incarnation(struct ghost_log *log, const struct incarnation *incarnation);
 void ghost_log_put(struct ghost_log *log, unsigned unit, struct ghost_entry entry);
+
+static inline bool ghost_is_set(unsigned unit)
+{
+    return unit == GHOST_GSET || unit == GHOST_SET;
+}
+
+static inline bool ghost_is_member(unsigned unit)
+{
+    return unit > GHOST_GSET && unit < GHOST_SKETCH && unit != GHOST_SET;
+}
 
 struct ghost_view {
     bool is_live;
@@ -65,5 +87,10 @@ void ghost_reset(struct ghost *ghost, unsigned unit);
 // The receiver gets one incarnation's cell from the sender, with all it says of that incarnation.
 void ghost_learn(struct ghost *self, const struct ghost *sender, unsigned unit,
                  uint8_t incarnation);
+// ... and one member's, of which the message says no more than this.
+void ghost_hear(struct ghost *self, unsigned unit, uint8_t incarnation, struct ghost_mark told);
+// ... and the record of a set's DEL, if it is one.
+void ghost_clear(const struct ghost_log *log, struct ghost *self, unsigned set, uint8_t incarnation,
+                 uint64_t sequence);
 // ... and one entry of a reset record in it.
 void ghost_cut(struct ghost *self, unsigned unit, uint8_t incarnation, uint64_t upto);

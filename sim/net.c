@@ -417,7 +417,12 @@ static void learn_cell(struct lesson *lesson, unsigned unit, const struct cell *
     uint8_t own = ghost_incarnation(&world->log, &incarnations[cell->origin]);
     if (cell->sequence > end_of(world, lesson->node, own))
         return;
-    ghost_learn(self, lesson->message->ghost, unit, own);
+    if (ghost_is_member(unit))
+        ghost_hear(self, unit, own, (struct ghost_mark){cell->write, cell->cut_write});
+    else
+        ghost_learn(self, lesson->message->ghost, unit, own);
+    if (ghost_is_set(unit) && cell->reset)
+        ghost_clear(&world->log, self, unit, own, cell->reset);
     for (uint32_t i = 0; i < cell->cuts_count; i++) {
         const struct cut *cut = &cell->cuts[i];
         uint8_t other = ghost_incarnation(&world->log, &incarnations[cut->origin]);

@@ -81,6 +81,7 @@ void plan_draw(struct plan *plan, struct prng *prng)
                           .reset_per_mille = (unsigned)PICK(prng, 0, 20, 80, 200),
                           .set_per_mille = (unsigned)PICK(prng, 0, 10, 60),
                           .member_per_mille = (unsigned)PICK(prng, 0, 20, 100),
+                          .removal_per_mille = (unsigned)PICK(prng, 0, 200, 400),
                           .visit_per_mille = (unsigned)PICK(prng, 0, 20, 100),
                           .stock_per_mille = (unsigned)PICK(prng, 0, 100, 400),
                           .sketch_bytes = PICK(prng, 1, 8, 24, 512)};
@@ -91,7 +92,7 @@ void plan_draw(struct plan *plan, struct prng *prng)
     // cannot learn of that any more: a known gap. So where older disks come back nothing is reset,
     // and nothing is lost for good.
     if (plan->weight[FAULT_RESTORE]) {
-        plan->reset_per_mille = plan->set_per_mille = 0;
+        plan->reset_per_mille = plan->set_per_mille = plan->removal_per_mille = 0;
         plan->has_owners = false;
         plan->weights_sum -= plan->weight[FAULT_WIPE];
         plan->weight[FAULT_WIPE] = 0;
@@ -103,14 +104,15 @@ void plan_print(const struct plan *plan)
     printf(
         "nodes %u, joiners %u%s, commit %llu ms, delay %llu ms, slow %u, lossy %u, start-wait %s, "
         "round %zu B, step %u, segment %llu B, snapshot %llu B, operation %llu ms, fault %llu "
-        "ms, reset %u, set %u, member %u, visit %u, stock %u, sketch %zu B\nfaults:",
+        "ms, reset %u, set %u, member %u, removal %u, visit %u, stock %u, sketch %zu B\nfaults:",
         plan->nodes_count, plan->joiners_count, plan->is_join_narrow ? " narrow" : "",
         (unsigned long long)plan->commit_ms, (unsigned long long)plan->delay_ms,
         plan->slow_per_mille, plan->lossy_per_mille, plan->is_patient ? "forever" : "short",
         plan->round_bytes, plan->scan_step, (unsigned long long)plan->segment_bytes,
         (unsigned long long)plan->snapshot_after_bytes, (unsigned long long)plan->op_ms,
         (unsigned long long)plan->fault_ms, plan->reset_per_mille, plan->set_per_mille,
-        plan->member_per_mille, plan->visit_per_mille, plan->stock_per_mille, plan->sketch_bytes);
+        plan->member_per_mille, plan->removal_per_mille, plan->visit_per_mille,
+        plan->stock_per_mille, plan->sketch_bytes);
     for (unsigned fault = 0; fault < FAULTS_COUNT; fault++) {
         if (plan->weight[fault])
             printf(" %s %u", fault_names[fault], plan->weight[fault]);

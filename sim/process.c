@@ -142,6 +142,18 @@ static void forget_undurable(struct world *world, struct sim_node *self)
     }
 }
 
+// Of a member: up to where the DELs of its set take away what the origin wrote.
+static uint64_t floor_of(const struct record *parent, uint16_t origin)
+{
+    uint16_t count = 0;
+    const struct member_owner *owners = parent ? record_owners(parent, &count) : NULL;
+    for (uint16_t i = 0; i < count; i++) {
+        if (owners[i].origin == origin)
+            return owners[i].floor;
+    }
+    return 0;
+}
+
 // Whether the recovered cells hold something in which the two ghosts differ: a commit is one frame,
 // so one trace of it tells of all.
 static bool is_commit_found(struct world *world, struct sim_node *self, unsigned unit, uint8_t i)
@@ -160,6 +172,8 @@ static bool is_commit_found(struct world *world, struct sim_node *self, unsigned
             seen = cell->base.sequence;
         if (cell && cell->base.cut > cut)
             cut = cell->base.cut;
+        uint64_t floor = floor_of(record_parent(record), origin);
+        cut = cut > floor ? cut : floor;
         is_found = doubt->seen > durable->seen ? seen >= doubt->seen || cut >= doubt->seen
                                                : cut >= doubt->cut;
     }

@@ -2,6 +2,7 @@
 // What clients do: adds from "workers" at any time, resets, SETs and members inside commits. The
 // ghost is told of each operation here and nowhere else, and each answer is compared with its own.
 #include <errno.h>
+#include <stdlib.h>
 #include "sim/world.h"
 
 static const char *const counters[GHOST_COUNTERS] = {"likes", "views", "stock",
@@ -12,13 +13,14 @@ struct address workload_address(unsigned unit)
 {
     if (unit < GHOST_COUNTERS)
         return (struct address){.kind = UNIT_KEY, .key = span_text(counters[unit])};
-    if (unit == GHOST_SET)
-        return (struct address){.kind = UNIT_KEY, .key = span_text("fans")};
     if (unit >= GHOST_SKETCH)
         return visitors_address(unit - GHOST_SKETCH);
-    return (struct address){.kind = UNIT_MEMBER,
-                            .key = span_text("fans"),
-                            .sub = span_text(members[unit - GHOST_SET - 1])};
+    unsigned set = unit < GHOST_SET ? GHOST_GSET : GHOST_SET;
+    struct span key = span_text(set == GHOST_SET ? "tags" : "fans");
+    if (unit == set)
+        return (struct address){.kind = UNIT_KEY, .key = key};
+    return (struct address){
+        .kind = UNIT_MEMBER, .key = key, .sub = span_text(members[unit - set - 1])};
 }
 
 int workload_unit(const struct address *address)
@@ -137,10 +139,42 @@ static void note_key(struct world *world, unsigned node, const char *what, unsig
                address.sub.len ? (const char *)address.sub.ptr : "");
 }
 
+static uint64_t seen_by_vector(const struct world *world, const struct sim_node *self, uint8_t i)
+{
+    uint16_t origin = origins_find(replica_origins(self->replica), &world->log.incarnations[i]);
+    const struct vector *vector = replica_vector(self->replica);
+    if (i == self->incarnation)
+        return UINT64_MAX; // all of its own, in the commit under way too
+    return origin == ORIGIN_NONE ? 0 : vector->sequence[origin];
+}
+
+// What lies above the vector is removed member by member beside the record.
+static struct ghost_clearing *begin_clearing(struct world *world, const struct sim_node *self,
+                                             unsigned set)
+{
+    struct ghost_clearing *clearing = calloc(1, sizeof *clearing);
+    if (!clearing)
+        abort();
+    clearing->set = set;
+    clearing->incarnation = self->incarnation;
+    clearing->next = world->log.clearings;
+    world->log.clearings = clearing;
+    for (uint8_t i = 0; i < world->log.incarnations_count; i++) {
+        uint64_t most = seen_by_vector(world, self, i);
+        for (unsigned at = 0; at < GHOST_MEMBERS; at++) {
+            uint64_t seen = self->ghost.mark[set + 1 + at][i].seen;
+            clearing->seen[at][i] = seen < most ? seen : most;
+        }
+    }
+    return clearing;
+}
+
 static void reset(struct world *world, unsigned node, unsigned unit)
 {
     struct sim_node *self = &world->node[node];
     bool was_live = false, must_be = ghost_view(&world->log, &self->ghost, unit).is_live;
+    struct ghost_clearing *clearing =
+        ghost_is_set(unit) && must_be ? begin_clearing(world, self, unit) : NULL;
     if (replica_delete(self->replica, workload_address(unit).key, &was_live))
         return; // out of memory: the commit fails, the process dies
     if (was_live != must_be)
@@ -149,10 +183,12 @@ static void reset(struct world *world, unsigned node, unsigned unit)
                       (const char *)workload_address(unit).key.ptr, was_live);
     absorbed(world, self, unit);
     ghost_reset(&self->ghost, unit);
-    for (unsigned i = GHOST_SET + 1; unit == GHOST_SET && i < GHOST_SKETCH; i++)
+    for (unsigned i = unit + 1; ghost_is_set(unit) && i <= unit + GHOST_MEMBERS; i++)
         ghost_reset(&self->ghost, i);
     for (unsigned i = GHOST_SKETCH + 1; unit == GHOST_SKETCH && i < GHOST_UNITS; i++)
         ghost_reset(&self->ghost, i);
+    if (clearing)
+        clearing->sequence = workload_own(self, unit).reset;
     world->counts.resets++;
     note_key(world, node, "DEL", unit);
 }
@@ -174,31 +210,81 @@ static void set(struct world *world, unsigned node, unsigned unit, int64_t value
     world_note(world, node, "SET %s %lld", counters[unit], (long long)value);
 }
 
+// A member that was there is added once more by a write of its own, or else a removal somewhere
+// that knows the earlier one takes both.
+static void log_member(struct world *world, struct sim_node *self, unsigned unit)
+{
+    uint64_t write = workload_own(self, unit).write;
+    if (write > self->ghost.mark[unit][self->incarnation].seen) {
+        log_amount(world, self, unit, 1);
+        return;
+    }
+    for (unsigned node = 0; unit > GHOST_SET && node < world->nodes_count; node++) {
+        const struct sim_node *other = &world->node[node];
+        if (other != self && other->ghost.mark[unit][self->incarnation].seen >= write)
+            world_violate(world, "%s: a member added again got no sequence, though %s knows it",
+                          self->name, other->name);
+    }
+}
+
 static void add_member(struct world *world, unsigned node, unsigned unit)
 {
     struct sim_node *self = &world->node[node];
     struct address address = workload_address(unit);
-    bool was_key = ghost_view(&world->log, &self->ghost, GHOST_SET).is_live;
+    unsigned key = unit < GHOST_SET ? GHOST_GSET : GHOST_SET;
+    enum cell_type type = key == GHOST_SET ? CELL_SET : CELL_GSET;
+    bool was_key = ghost_view(&world->log, &self->ghost, key).is_live;
     bool was_live = ghost_view(&world->log, &self->ghost, unit).is_live, is_added = false;
-    int outcome = replica_set_add(self->replica, address.key, address.sub, &is_added);
+    struct record *set;
+    int outcome = replica_set_open(self->replica, address.key, type, &set);
+    if (!outcome)
+        outcome = replica_set_add(self->replica, set, type, address.sub, &is_added);
     if (outcome == -ENOMEM)
         return;
     if (outcome || is_added == was_live)
-        world_violate(world, "%s: GADD %.*s answered %d (%d)", self->name, (int)address.sub.len,
+        world_violate(world, "%s: adding %.*s answered %d (%d)", self->name, (int)address.sub.len,
                       (const char *)address.sub.ptr, is_added, outcome);
-    if (!was_key)
-        log_amount(world, self, GHOST_SET, 0);
-    if (is_added)
-        log_amount(world, self, unit, 1);
+    if (!was_key && type == CELL_GSET)
+        log_amount(world, self, key, 0);
+    log_member(world, self, unit);
     world->counts.members++;
-    note_key(world, node, "GADD", unit);
+    note_key(world, node, type == CELL_SET ? "SADD" : "GADD", unit);
+}
+
+static void remove_member(struct world *world, unsigned node, unsigned unit)
+{
+    struct sim_node *self = &world->node[node];
+    struct address address = workload_address(unit);
+    bool must_be = ghost_view(&world->log, &self->ghost, unit).is_live;
+    const struct record *set = workload_record(self->replica, GHOST_SET);
+    struct record *member = set ? replica_set_member(self->replica, set, address.sub) : NULL;
+    if ((member != NULL) != must_be)
+        world_violate(world, "%s: %.*s is %s to be removed", self->name, (int)address.sub.len,
+                      (const char *)address.sub.ptr, member ? "there" : "not there");
+    if (!member || replica_set_remove(self->replica, member))
+        return;
+    ghost_reset(&self->ghost, unit);
+    world->counts.removals++;
+    note_key(world, node, "SREM", unit);
+}
+
+static void draw_member(struct world *world, unsigned node)
+{
+    unsigned at = 1 + (unsigned)prng_below(&world->prng, GHOST_MEMBERS);
+    if (!world_chance(world, world->plan.removal_per_mille))
+        add_member(world, node, (world_chance(world, 300) ? GHOST_GSET : GHOST_SET) + at);
+    else if (world_chance(world, 800))
+        remove_member(world, node, GHOST_SET + at);
+    else
+        reset(world, node, GHOST_SET);
 }
 
 // One that can be deleted.
 static unsigned draw_key(struct world *world)
 {
-    unsigned unit = (unsigned)prng_below(&world->prng, GHOST_SET + 2);
-    return unit > GHOST_SET ? GHOST_SKETCH : unit;
+    static const unsigned others[] = {GHOST_GSET, GHOST_SET, GHOST_SKETCH};
+    unsigned unit = (unsigned)prng_below(&world->prng, GHOST_COUNTERS + 3);
+    return unit < GHOST_COUNTERS ? unit : others[unit - GHOST_COUNTERS];
 }
 
 static void draw_requests(struct world *world, unsigned node)
@@ -207,7 +293,7 @@ static void draw_requests(struct world *world, unsigned node)
     if (world_chance(world, 100))
         workload_step(world, node);
     if (world_chance(world, world->plan.member_per_mille))
-        add_member(world, node, GHOST_SET + 1 + (unsigned)prng_below(prng, GHOST_MEMBERS));
+        draw_member(world, node);
     stock_requests(world, node);
     if (world_chance(world, world->plan.visit_per_mille))
         visitors_add(world, node);
@@ -231,8 +317,10 @@ static void carry_out_order(struct world *world, unsigned node)
         reset(world, node, order.unit);
     else if (order.kind == ORDER_SET)
         set(world, node, order.unit, order.value);
-    else
+    else if (order.kind == ORDER_ADD)
         add_member(world, node, order.unit);
+    else
+        remove_member(world, node, order.unit);
 }
 
 void workload_requests(void *ctx, struct replica *replica)

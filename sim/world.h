@@ -64,6 +64,7 @@ struct plan {
     uint64_t op_ms, fault_ms; // mean distance of operations, of faults
     unsigned reset_per_mille, set_per_mille, member_per_mille, visit_per_mille; // of commits
     unsigned stock_per_mille;
+    unsigned removal_per_mille; // of what is done to members
     size_t sketch_bytes;
     unsigned weight[FAULTS_COUNT];
     unsigned weights_sum;
@@ -120,7 +121,7 @@ struct stock {
 
 // A client's request that changes more than an amount: runs in the node's next commit.
 struct order {
-    enum order_kind { ORDER_NONE, ORDER_DEL, ORDER_SET, ORDER_GADD } kind;
+    enum order_kind { ORDER_NONE, ORDER_DEL, ORDER_SET, ORDER_ADD, ORDER_REMOVE } kind;
     unsigned node, unit;
     int64_t value;
 };
@@ -194,8 +195,9 @@ struct sim_node {
 };
 
 struct world_counts {
-    uint64_t adds, resets, sets, members, visits, sales, refused, heartbeats, commits, restarts,
-        joins, renewals, snapshots, walks, collected, drops, duplicates, reorders, refusals, steps;
+    uint64_t adds, resets, sets, members, removals, visits, sales, refused, heartbeats, commits,
+        restarts, joins, renewals, snapshots, walks, collected, drops, duplicates, reorders,
+        refusals, steps;
     uint64_t faults[FAULTS_COUNT];
 };
 

@@ -23,6 +23,7 @@
 #define LIMIT_USERS         8
 #define LIMIT_USER_RULES    8
 #define LIMIT_SELECTORS     8
+#define LIMIT_SET_PICK      8
 #else
 #define LIMIT_KEY_BYTES     65535    // a key, and a member or owner within one
 #define LIMIT_PATTERN_BYTES 1024     // a glob: matching costs its length times the text's
@@ -35,14 +36,18 @@
 #define LIMIT_QUEUED_BYTES  16777216 // what MULTI has queued and WATCH remembers
 #define LIMIT_OUTPUT_BYTES  33554432 // unsent reply bytes of one client, then it is closed
 #define LIMIT_CLIENTS       10000
-#define LIMIT_PEERS         8     // other members of a cluster
-#define LIMIT_CONTENT_BYTES 4096  // bytes that a cell holds beside its numbers
-#define LIMIT_SKETCH_BYTES  512   // a HyperLogLog's registers in one piece; beyond it, in blocks
-#define LIMIT_EARLY_BYTES   65536 // one RESP command before AUTH
-#define LIMIT_USERS         10000 // of ACL
-#define LIMIT_USER_RULES    1024  // key patterns of a user; so channels, commands, passwords
-#define LIMIT_SELECTORS     64    // of a user
+#define LIMIT_PEERS         8       // other members of a cluster
+#define LIMIT_CONTENT_BYTES 4096    // bytes that a cell holds beside its numbers
+#define LIMIT_SKETCH_BYTES  512     // a HyperLogLog's registers in one piece; beyond it, in blocks
+#define LIMIT_EARLY_BYTES   65536   // one RESP command before AUTH
+#define LIMIT_USERS         10000   // of ACL
+#define LIMIT_USER_RULES    1024    // key patterns of a user; so channels, commands, passwords
+#define LIMIT_SELECTORS     64      // of a user
+#define LIMIT_SET_PICK      1048576 // members that SPOP and SRANDMEMBER take at once
 #endif
+
+#define LIMIT_TEXT(limit)    LIMIT_TEXT_OF(limit)
+#define LIMIT_TEXT_OF(limit) #limit
 
 #define LIMIT_USER_NAME 255
 #define LIMIT_TOTAL     ((int64_t)1 << 59) // an origin's total stays within plus or minus

@@ -61,7 +61,8 @@ static const struct {
 // What flags and group do not say. Keys of a read are read, keys of a write are written, unless a
 // row says otherwise; NONE: it only asks whether or what they are.
 enum { BY_FLAGS, NONE, R, W, RW, SET_GET };
-enum form { FORM_TABLE, FORM_NUMBERED, FORM_PAIRS }; // NUMBERED: argv[2] keys from argv[3] on
+// COUNTED: argv[1] keys from argv[2] on; NUMBERED: argv[2] from argv[3] on.
+enum form { FORM_TABLE, FORM_COUNTED, FORM_NUMBERED, FORM_PAIRS };
 static const struct access_row {
     const char *name;
     uint8_t first, rest; // of the first key, of the others
@@ -80,6 +81,7 @@ static const struct access_row {
     {"GETEX", .first = RW},
     {"SPOP", .first = RW},
     {"SMOVE", .first = RW, .rest = W},
+    {"SINTERCARD", .first = R, .rest = R, .form = FORM_COUNTED},
     {"PFMERGE", .first = RW, .rest = R},
     {"EXISTS", .first = NONE, .rest = NONE},
     {"TYPE", .first = NONE},
@@ -290,11 +292,13 @@ static struct range range_of(const struct access_entry *entry, const struct span
                              uint32_t argc)
 {
     const struct command *command = entry->command;
+    enum form form = entry->row->form;
     uint64_t count;
-    if (entry->row->form == FORM_NUMBERED) {
-        bool is_count = argc > 3 && decimal_parse_unsigned(argv[2], &count);
-        uint32_t left = argc > 3 ? argc - 3 : 0;
-        return (struct range){3, !is_count ? 3 : 3 + (count < left ? (uint32_t)count : left), 1};
+    if (form == FORM_NUMBERED || form == FORM_COUNTED) {
+        uint32_t first = form == FORM_COUNTED ? 2 : 3, left = argc > first ? argc - first : 0;
+        if (left == 0 || !decimal_parse_unsigned(argv[first - 1], &count))
+            return (struct range){first, first, 1};
+        return (struct range){first, first + (count < left ? (uint32_t)count : left), 1};
     }
     if (command->key_first <= 0)
         return (struct range){1, 0, 1};
@@ -306,7 +310,8 @@ static struct range range_of(const struct access_entry *entry, const struct span
 
 bool access_has_keys(const struct access_entry *entry)
 {
-    return entry->command->key_first > 0 || entry->row->form == FORM_NUMBERED;
+    enum form form = entry->row->form;
+    return entry->command->key_first > 0 || form == FORM_NUMBERED || form == FORM_COUNTED;
 }
 
 bool access_keys(const struct access_entry *entry, const struct span *argv, uint32_t argc,

@@ -67,6 +67,7 @@ enum {
     COMMAND_E_CLOSE,    // from run: close the connection after the answer
     COMMAND_E_BREAK,    // from run: done, and what follows is to be looked at anew
     COMMAND_E_LATER,    // from apply: nothing was written, run again after the next commit
+    COMMAND_E_MORE,     // from apply: a part was written, run again soon, for however long it takes
 };
 
 struct command {

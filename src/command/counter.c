@@ -8,6 +8,7 @@
 #include <errno.h>
 #include "base/decimal.h"
 #include "command/handlers.h"
+#include "command/set.h"
 #include "replica/change.h"
 
 static const char no_retry_tokens[] =
@@ -176,9 +177,9 @@ static void reply_value(struct call *call, const struct record *record, bool is_
     uint32_t flags = record ? record_flags(record) : 0;
     if (!(flags & RECORD_LIVE))
         reply_nil(call->reply);
-    else if (record_type(record) == CELL_GSET && is_in_array)
+    else if (set_is_type(record_type(record)) && is_in_array)
         reply_nil(call->reply);
-    else if (record_type(record) == CELL_GSET)
+    else if (set_is_type(record_type(record)))
         reply_error(call->reply, REPLY_ERROR_WRONG_TYPE);
     else if (flags & RECORD_RANGE)
         reply_out_of_range(call);

@@ -57,10 +57,20 @@ int memory_malloc_stats(struct call *call);
 int run_container(struct call *call);
 int apply_container(struct call *call);
 
-// set.c
+// set.c, set_walk.c, set_scan.c
 int apply_gadd(struct call *call);
-int run_scard(struct call *call);
+int apply_sadd(struct call *call);
+int apply_srem(struct call *call);
+int apply_smove(struct call *call);
+int apply_spop(struct call *call);
 int apply_smembers(struct call *call);
+int apply_srandmember(struct call *call);
+int apply_sscan(struct call *call);
+int apply_sinter(struct call *call);
+int apply_sintercard(struct call *call);
+int apply_sunion(struct call *call);
+int apply_sdiff(struct call *call);
+int run_scard(struct call *call);
 int run_sismember(struct call *call);
 int run_smismember(struct call *call);
 

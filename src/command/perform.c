@@ -18,7 +18,10 @@ void command_perform(struct call *call)
     }
     if ((command->flags & COMMAND_FACTS) && call->server->collect)
         call->server->collect(call->server);
-    int outcome = command->apply ? command->apply(call) : command->run(call);
+    int outcome;
+    do {
+        outcome = command->apply ? command->apply(call) : command->run(call);
+    } while (outcome == COMMAND_E_MORE);
     if (outcome == COMMAND_E_LATER || outcome == COMMAND_E_TOUR)
         reply_error_text(call->reply, "ERR this command asks other threads: not inside a "
                                       "transaction or script");

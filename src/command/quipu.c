@@ -7,12 +7,10 @@
 
 int apply_create(struct call *call)
 {
-    static const bool can_create[CELL_TYPES_COUNT] = {// presence is made by PRESENCE.SET alone
-                                                      [CELL_COUNTER] = true,
-                                                      [CELL_GCOUNTER] = true,
-                                                      [CELL_GSET] = true,
-                                                      [CELL_HLL] = true,
-                                                      [CELL_BOUNDED] = true};
+    static const bool can_create[CELL_TYPES_COUNT] = {
+        // presence is made by PRESENCE.SET alone
+        [CELL_COUNTER] = true, [CELL_GCOUNTER] = true, [CELL_GSET] = true,
+        [CELL_SET] = true,     [CELL_HLL] = true,      [CELL_BOUNDED] = true};
     enum cell_type type = CELL_COUNTER;
     while (type < CELL_TYPES_COUNT &&
            !(can_create[type] && span_is_word(call->argv[2], cell_type_name(type))))

@@ -82,6 +82,23 @@ void cell_add(struct cell *cell, int64_t amount, uint64_t sequence)
     cell->total = (int64_t)((uint64_t)cell->total + (uint64_t)amount);
 }
 
+void cell_renew(struct cell *cell, uint64_t sequence)
+{
+    cell->birth = cell->write = cell->sequence = sequence;
+    cell->total = 1;
+    cell->cut_write = 0;
+    cell->cut_total = 0;
+}
+
+bool cell_sink(struct cell *cell, uint64_t floor)
+{
+    if (cell->birth == 0 || cell->write > floor)
+        return false;
+    cell->birth = cell->write = cell->cut_write = 0;
+    cell->total = cell->cut_total = 0;
+    return true;
+}
+
 static bool cut_life(struct cell *cell, const struct cut *entry)
 {
     if (entry->birth < cell->birth || entry->birth == 0)

@@ -31,12 +31,13 @@ enum cell_type { // the order decides what a key shows when replicas created dif
 const char *cell_type_name(enum cell_type type); // "counter", "gcounter", "gset" ...
 
 // What a reset saw of one origin's cell: the life, the last change in it, the total then, and the
-// newest base entry.
+// newest base entry. Of a key with members also how far their lives go that it takes away.
 struct cut {
     uint64_t birth;
     uint64_t write;
     int64_t total;
     uint64_t base;
+    uint64_t floor; // every life of this origin in a member of the key, up to this sequence
     uint16_t origin;
 };
 
@@ -87,6 +88,12 @@ bool cell_is_dead(const struct cell *cell);
 // The owner adds `amount` (0 too: it makes the cell live) at `sequence`; a dead cell begins a new
 // life. The caller has checked LIMIT_TOTAL.
 void cell_add(struct cell *cell, int64_t amount, uint64_t sequence);
+// The owner adds a member, one that is there too: each add is a life of its own, so no reset that
+// had not seen this very add takes it away.
+void cell_renew(struct cell *cell, uint64_t sequence);
+// A life up to `floor` is taken away with the whole set: leaves no trace, the set's record has it.
+// True when there was one.
+bool cell_sink(struct cell *cell, uint64_t floor);
 
 // Applies one entry of somebody's reset record to the cell of entry->origin: same life, raise the
 // cut; newer life, adopt it already cut; older, nothing. The cell's sequence rises to the writes

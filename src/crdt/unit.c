@@ -274,34 +274,71 @@ static void put_record(struct unit *unit, struct cell *cell, struct cut *cuts, u
     cell->cuts_count = count;
 }
 
-int unit_reset(struct unit *unit, uint16_t author, uint64_t sequence)
+// Origins that the record names by a cell or by a floor.
+static uint32_t count_entries(const struct unit *unit, const struct floors *floors)
 {
     struct cut entry;
-    uint32_t count = 0;
-    bool is_live = false;
+    uint32_t count = floors->count;
     for (uint16_t i = 0; i < unit->count; i++) {
-        is_live |= cell_is_live(&unit->cells[i]);
-        count += cut_of(&unit->cells[i], &entry);
+        bool is_counted = !cut_of(&unit->cells[i], &entry);
+        for (uint16_t at = 0; at < floors->count && !is_counted; at++)
+            is_counted = floors->list[at].origin == entry.origin;
+        count += !is_counted;
     }
+    return count;
+}
+
+static uint32_t fill_entries(struct unit *unit, const struct floors *floors, struct cut *cuts)
+{
+    uint32_t filled = 0;
+    for (uint16_t at = 0; at < floors->count; at++) {
+        const struct floor *floor = &floors->list[at];
+        struct cell *cell = unit_find(unit, floor->origin);
+        struct cut entry = {.origin = floor->origin};
+        if (cell && cut_of(cell, &entry))
+            cut_cell(unit, cell, &entry);
+        entry.floor = floor->upto;
+        cuts[filled++] = entry;
+    }
+    for (uint16_t i = 0; i < unit->count; i++) {
+        struct cut entry;
+        bool is_in = !cut_of(&unit->cells[i], &entry);
+        for (uint16_t at = 0; at < floors->count && !is_in; at++)
+            is_in = floors->list[at].origin == entry.origin;
+        if (is_in)
+            continue;
+        cut_cell(unit, &unit->cells[i], &entry);
+        cuts[filled++] = entry;
+    }
+    return filled;
+}
+
+int unit_reset_members(struct unit *unit, uint16_t author, uint64_t sequence,
+                       const struct floors *floors)
+{
+    bool is_live = floors->count != 0;
+    for (uint16_t i = 0; i < unit->count && !is_live; i++)
+        is_live = cell_is_live(&unit->cells[i]);
     if (!is_live)
         return UNIT_E_NOTHING;
+    uint32_t count = count_entries(unit, floors);
     struct cut *cuts = heap_alloc(unit->heap, count * sizeof *cuts);
     struct cell *own = cuts ? unit_obtain(unit, author) : NULL;
     if (!own) {
         heap_free(unit->heap, cuts, count * sizeof *cuts);
         return -ENOMEM;
     }
-    uint32_t filled = 0;
-    for (uint16_t i = 0; i < unit->count; i++) {
-        if (!cut_of(&unit->cells[i], &entry))
-            continue;
-        cut_cell(unit, &unit->cells[i], &entry);
-        cuts[filled++] = entry;
-    }
+    uint32_t filled = fill_entries(unit, floors, cuts);
     assert(filled == count);
     put_record(unit, own, cuts, count);
     own->reset = own->sequence = sequence;
     return 0;
+}
+
+int unit_reset(struct unit *unit, uint16_t author, uint64_t sequence)
+{
+    static const struct floors none;
+    return unit_reset_members(unit, author, sequence, &none);
 }
 
 int unit_set(struct unit *unit, uint16_t author, uint64_t sequence, uint64_t stamp, int64_t value)
@@ -420,7 +457,17 @@ int unit_join(struct unit *self, const struct cell *cells, uint16_t count,
 
 // ---- collection
 
-static bool drop_records(struct unit *unit, const struct vector *stable, bool *out_is_any_left)
+static bool is_sunk(const struct cell *cell, const struct vector *seen)
+{
+    for (uint32_t i = 0; i < cell->cuts_count; i++) {
+        if (cell->cuts[i].floor > seen->sequence[cell->cuts[i].origin])
+            return false;
+    }
+    return true;
+}
+
+static bool drop_records(struct unit *unit, const struct vector *stable, const struct vector *seen,
+                         bool *out_is_any_left)
 {
     bool is_dropped = false;
     *out_is_any_left = false;
@@ -428,7 +475,7 @@ static bool drop_records(struct unit *unit, const struct vector *stable, bool *o
         struct cell *cell = &unit->cells[i];
         if (cell->reset == 0)
             continue;
-        if (cell->reset > stable->sequence[cell->origin]) {
+        if (cell->reset > stable->sequence[cell->origin] || !is_sunk(cell, seen)) {
             *out_is_any_left = true;
             continue;
         }
@@ -456,7 +503,7 @@ static bool drop_parts(struct cell *cell, uint64_t limit)
 bool unit_collect(struct unit *unit, const struct vector *stable, const struct vector *seen)
 {
     bool is_any_left;
-    bool is_dropped = drop_records(unit, stable, &is_any_left);
+    bool is_dropped = drop_records(unit, stable, seen, &is_any_left);
     if (is_any_left)
         return is_dropped;
     for (uint16_t i = unit->count; i-- > 0;) {

@@ -79,6 +79,18 @@ bool unit_lease_view(const struct unit *unit, const bool *is_hidden, int64_t *ou
 // UNIT_E_NOTHING). 0 or -ENOMEM (unchanged).
 enum { UNIT_E_NOTHING = 1 };
 int unit_reset(struct unit *unit, uint16_t author, uint64_t sequence);
+// The same for a key with members: the record names for each owner of members how far their lives
+// are taken away, whatever is live in the key's own cells.
+struct floor {
+    uint64_t upto;
+    uint16_t origin;
+};
+struct floors {
+    const struct floor *list; // borrows; an origin once
+    uint16_t count;
+};
+int unit_reset_members(struct unit *unit, uint16_t author, uint64_t sequence,
+                       const struct floors *floors);
 // SET of a counter: an observed reset (if something is live) and a base entry of the author, both
 // at `sequence`. 0 or -ENOMEM (unchanged).
 int unit_set(struct unit *unit, uint16_t author, uint64_t sequence, uint64_t stamp, int64_t value);
@@ -90,7 +102,9 @@ int unit_join(struct unit *self, const struct cell *cells, uint16_t count,
 
 // Collection. `stable` is the vector up to which everything is causally stable; `seen` mine. Drops
 // stable reset records; then, if the unit has no other record, cells with nothing live and dead
-// parts of others, as far as both vectors cover them. True when something was dropped.
+// parts of others, as far as both vectors cover them. A record with floors stays until `seen`
+// covers those too: what they take away may still be on its way here. True when something was
+// dropped.
 bool unit_collect(struct unit *unit, const struct vector *stable, const struct vector *seen);
 
 // Codec of an address with the cells whose sequence is above `known` (NULL: all); origins are

@@ -12,7 +12,7 @@
 //           [BASE_CUT: v sequence - base.cut]
 //           [LEASE: v epoch, v sequence, z count, v ttl_ms * 2 + ended]
 //           [CONTENT: v length, bytes]
-//   entry   v origin, v write, [not 0: v write - birth, z total], v base
+//   entry   v origin, v write, [not 0: v write - birth, z total], v base, v floor
 //
 // A part that is not there costs nothing: a plain counter cell is flags, origin, sequence, the age
 // of its life, total. Differences are taken modulo 2^64. Reading trusts nothing: the invariants of
@@ -24,8 +24,8 @@
 #define HEAD_MORE       31u
 #define CELL_BYTES_MAX  (3 + 8 + 17 * VARINT_BYTES_MAX) // without a record's entries, and content
 #define CELL_BYTES_MIN  3
-#define ENTRY_BYTES_MAX (5 * VARINT_BYTES_MAX)
-#define ENTRY_BYTES_MIN 3
+#define ENTRY_BYTES_MAX (6 * VARINT_BYTES_MAX)
+#define ENTRY_BYTES_MIN 4
 
 static unsigned flags_of(const struct cell *cell)
 {
@@ -88,6 +88,7 @@ static uint8_t *write_record(uint8_t *to, const struct cell *cell)
             to = bytes_write_signed(to, entry->total);
         }
         to = bytes_write_varint(to, entry->base);
+        to = bytes_write_varint(to, entry->floor);
     }
     return to;
 }
@@ -125,27 +126,16 @@ void cell_put(struct buf *out, const struct cell *cell)
     buf_advance(out, (size_t)(to - start));
 }
 
-static uint8_t *write_string(uint8_t *to, struct span string)
-{
-    to = bytes_write_varint(to, string.len);
-    if (string.len)
-        memcpy(to, string.ptr, string.len);
-    return to + string.len;
-}
-
-size_t unit_address_bytes_max(const struct address *address)
-{
-    return 1 + 3 * VARINT_BYTES_MAX + address->key.len + address->sub.len;
-}
-
-uint8_t *unit_write_address(uint8_t *to, const struct address *address, unsigned cells_count)
+void unit_put_address(struct buf *out, const struct address *address, unsigned cells_count)
 {
     unsigned rest = cells_count - 1;
-    *to++ = (uint8_t)(address->kind | (rest < HEAD_MORE ? rest : HEAD_MORE) << HEAD_SHIFT);
+    buf_put_byte(out,
+                 (uint8_t)(address->kind | (rest < HEAD_MORE ? rest : HEAD_MORE) << HEAD_SHIFT));
     if (rest >= HEAD_MORE)
-        to = bytes_write_varint(to, rest);
-    to = write_string(to, address->key);
-    return address->kind == UNIT_KEY ? to : write_string(to, address->sub);
+        bytes_put_varint(out, rest);
+    bytes_put_string(out, address->key);
+    if (address->kind != UNIT_KEY)
+        bytes_put_string(out, address->sub);
 }
 
 // A cell that was obtained and never written has sequence 0 and is no news to anybody.
@@ -162,10 +152,7 @@ unsigned unit_write(const struct unit *unit, const struct address *address,
         count += is_news(&unit->cells[i], known);
     if (count == 0)
         return 0;
-    uint8_t *to = buf_reserve(out, unit_address_bytes_max(address));
-    if (!to)
-        return count;
-    buf_advance(out, (size_t)(unit_write_address(to, address, count) - to));
+    unit_put_address(out, address, count);
     for (uint16_t i = 0; i < unit->count; i++) {
         if (is_news(&unit->cells[i], known))
             cell_put(out, &unit->cells[i]);
@@ -242,7 +229,8 @@ static void read_entry(struct reader *reader, struct cut *entry)
         entry->total = reader_signed(reader);
     }
     entry->base = reader_varint(reader);
-    expect(reader, entry->write || entry->base);
+    entry->floor = reader_varint(reader);
+    expect(reader, entry->write || entry->base || entry->floor);
 }
 
 static void pass_entries(struct reader *reader, const struct origin_map *map, uint64_t count)

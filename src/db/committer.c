@@ -106,7 +106,7 @@ static int apply_posted(struct committer *committer, struct batch *batch, struct
     bool is_timed = (command->flags & COMMAND_TIMED) || (watch_wanted(committer->db) & WATCH_ALL);
     uint64_t begun_ns = is_timed ? clock_monotonic_ns() : 0;
     int outcome = command->apply(call);
-    if (outcome == COMMAND_E_LATER)
+    if (outcome == COMMAND_E_LATER || outcome == COMMAND_E_MORE)
         return outcome;
     stats_add(&committer->stats, command, STAT_CALLS, 1);
     if (is_timed) {
@@ -119,7 +119,7 @@ static int apply_posted(struct committer *committer, struct batch *batch, struct
     return outcome;
 }
 
-enum progress { BATCH_DONE, BATCH_COMMIT, BATCH_LATER };
+enum progress { BATCH_DONE, BATCH_COMMIT, BATCH_LATER, BATCH_MORE };
 
 // Runs the batch's commands as long as they belong in this phase: inside a commit those that need
 // one, outside the others.
@@ -153,6 +153,10 @@ static enum progress run_batch(struct committer *committer, struct batch *batch)
         batch->is_durable |= call.is_durable;
         if (posted->command->flags & COMMAND_FACTS)
             watch_adopt(db); // it may have been CONFIG SET
+        if (outcome == COMMAND_E_MORE) {
+            progress = BATCH_MORE;
+            break;
+        }
         if (outcome != COMMAND_E_LATER)
             continue;
         if (committer->parked_count < LIMIT_CLIENTS) {
@@ -178,6 +182,8 @@ static void pass_on(struct committer *committer, struct batch *batch, enum progr
         committer->is_committing && (committer->db->is_strict || batch->is_durable);
     if (progress == BATCH_LATER)
         park(committer, batch);
+    else if (progress == BATCH_MORE)
+        batch_list_put(&committer->going, batch);
     else if (committer->is_committing && (progress == BATCH_COMMIT || is_waiting_for_disk))
         batch_list_put(&committer->applied, batch);
     else if (progress == BATCH_COMMIT)
@@ -227,6 +233,7 @@ static void fail_list(struct committer *committer, struct batch_list *list)
 static void run_without_journal(struct committer *committer)
 {
     run_list(committer, &committer->arrived);
+    run_list(committer, &committer->going);
     fail_list(committer, &committer->due);
     fail_list(committer, &committer->applied);
     fail_list(committer, &committer->parked);
@@ -322,14 +329,23 @@ static void commit(struct committer *committer)
 
 // ---- turns
 
+// Answers that are made in parts get a part a turn.
+static void go_on_soon(struct committer *committer)
+{
+    if (committer->going.first)
+        loop_timer_set(committer->loop, &committer->commit_timer, now_ms(committer));
+}
+
 void committer_turn(struct committer *committer)
 {
     struct db *db = committer->db;
     if (committer->server.has_failed) {
         run_without_journal(committer);
         users_spread(&db->users);
+        go_on_soon(committer);
         return;
     }
+    run_list(committer, &committer->going);
     run_list(committer, &committer->arrived);
     users_spread(&db->users);
     peers_carry(&db->peers);
@@ -347,6 +363,7 @@ void committer_turn(struct committer *committer)
         want(committer, now_ms(committer));
     if (committer->due_ms != UINT64_MAX)
         loop_timer_set(committer->loop, &committer->commit_timer, committer->due_ms);
+    go_on_soon(committer);
 }
 
 void committer_take(struct batch *batch)
@@ -420,8 +437,8 @@ void committer_hurry(struct committer *committer)
 bool committer_is_quiet(const struct committer *committer)
 {
     return committer->server.has_failed ||
-           (!committer->arrived.first && !committer->due.first && !committer->applied.first &&
-            keyspace_is_clean(committer->db->keyspace));
+           (!committer->arrived.first && !committer->going.first && !committer->due.first &&
+            !committer->applied.first && keyspace_is_clean(committer->db->keyspace));
 }
 
 void committer_init(struct committer *committer, struct db *db)
@@ -432,6 +449,7 @@ void committer_init(struct committer *committer, struct db *db)
     committer->commit_timer.on_due = on_commit_due;
     committer->tick_timer.on_due = on_tick;
     batch_list_init(&committer->arrived);
+    batch_list_init(&committer->going);
     batch_list_init(&committer->due);
     batch_list_init(&committer->applied);
     batch_list_init(&committer->parked);

@@ -59,7 +59,7 @@ static const char *op_name(enum change_op op)
 {
     static const char *const names[] = {
         [CHANGE_ADD] = "add",       [CHANGE_RESET] = "reset",   [CHANGE_SET] = "set",
-        [CHANGE_CREATE] = "create", [CHANGE_MEMBER] = "member", [CHANGE_LEASE] = "lease",
+        [CHANGE_CREATE] = "create", [CHANGE_REMOVE] = "remove", [CHANGE_LEASE] = "lease",
     };
     return names[op];
 }
@@ -112,6 +112,7 @@ static bool is_heard(struct events *events, struct span key)
 static void run_hook(struct events *events, const struct change *change, uint64_t time_ms)
 {
     struct script_event event = {.key = change->key,
+                                 .member = change->member,
                                  .type = cell_type_name(change->type),
                                  .op = op_name(change->op),
                                  .origin = origin_name(change->origin),
@@ -233,19 +234,32 @@ static void on_home(struct loop_post *post)
     events_offer(events);
 }
 
+static void put_names(struct buf *out, const struct change *change)
+{
+    buf_put(out, change->key);
+    buf_put(out, change->member);
+}
+
+static const uint8_t *take_name(struct span *name, const uint8_t *at)
+{
+    if (name->ptr)
+        name->ptr = at;
+    return at + name->len;
+}
+
 // The keys are copied, the change order's are only there until the next commit. False: no memory.
 static bool copy_keys(struct events *events)
 {
     buf_clear(&events->keys);
     buf_shrink(&events->keys, KEYS_KEPT_MAX);
     for (unsigned i = 0; i < events->count; i++)
-        buf_put(&events->keys, events->change[i].key);
+        put_names(&events->keys, &events->change[i]);
     if (buf_has_failed(&events->keys))
         return false;
     const uint8_t *at = events->keys.ptr;
     for (unsigned i = 0; i < events->count; i++) {
-        events->change[i].key.ptr = at;
-        at += events->change[i].key.len;
+        at = take_name(&events->change[i].key, at);
+        at = take_name(&events->change[i].member, at);
     }
     return true;
 }

@@ -19,10 +19,9 @@
 #include "script/script.h"
 #include "wire/resp.h"
 
-#define DB_BLOCK_BYTES  (1u << 20) // of output, behind which the client's limit is looked at
-#define DB_PREFETCH_LAG 12u        // requests between the two misses of one
-#define DB_AHEAD        64u        // requests parsed before the first of them runs
-#define DB_ARGUMENTS    1024u      // of all of them together, at first
+#define DB_BLOCK_BYTES (1u << 20) // of output, behind which the client's limit is looked at
+#define DB_AHEAD       64u        // requests parsed before the first of them runs
+#define DB_ARGUMENTS   1024u      // of all of them together, at first
 
 // ---- a client: worker.c opens, client.c
 
@@ -174,6 +173,7 @@ struct committer {
     uint64_t ended_ms;
     struct loop_timer commit_timer, tick_timer;
     struct batch_list arrived; // to be looked at in this turn
+    struct batch_list going;   // an answer is made in parts
     struct batch_list due;     // next command needs a commit
     struct batch_list applied; // run in the commit under way; answers wait for the disk
     struct batch_list parked;  // next command waits for something (COMMAND_E_LATER)

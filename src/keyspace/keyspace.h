@@ -144,15 +144,50 @@ uint32_t record_mark(struct keyspace *keyspace, struct record *record, uint32_t 
 // `expected`; it is freed after a grace period. False: it is in use again, leave it.
 bool keyspace_remove(struct keyspace *keyspace, struct record *record, int64_t expected);
 
-// Members and leases hang on their key's record (which exists as long as one of them does); only
-// the replica thread obtains them. Any thread may find one.
+// ---- children (children.c): members and leases belong to their key's record, which exists as long
+// as one of them does; only the replica thread obtains them. Any thread may find one. A child is
+// live (record_flags) only in its key's generation.
 struct record *record_parent(const struct record *record); // NULL for a UNIT_KEY record
+bool record_is_parent(const struct record *record);        // has children, or floors
+// Live members, and whatever else there is, in an array. The last one takes the place of one that
+// goes, so a walk from the end to the beginning meets everything that is there throughout.
+uint32_t record_children_count(const struct record *parent);
+struct record *record_child_at(const struct record *parent, uint32_t at);
 struct record *record_first_child(const struct record *parent);
-struct record *record_next_child(const struct record *child);
-bool record_has_live_child(const struct record *parent); // counted, not looked for
+struct record *record_next_child(const struct record *child);    // of one in the array
+uint32_t record_members_count(const struct record *parent);      // live ones
+bool record_has_live_child(const struct record *parent);         // of any kind
+enum cell_type record_members_type(const struct record *parent); // that they give their key
+int64_t record_children_sum(const struct record *parent);        // of values, as told:
+void record_children_add(struct record *parent, int64_t difference);
+// Room for one more, before record_mark makes a member live. 0 or -ENOMEM.
+int record_children_reserve(struct keyspace *keyspace, struct record *parent);
 // A number that the replica thread keeps with a record that has children; 0 at first.
 int64_t record_noted(const struct record *parent);
 void record_note(struct record *parent, int64_t number);
+
+// All live members are stale from here on, in one step: not live, their cells still as they were. 0
+// or -ENOMEM. Not when generations have come round to one that is not swept yet: take those first.
+int record_release(struct keyspace *keyspace, struct record *parent);
+bool record_is_release_due(const struct record *parent); // false: sweep first
+bool record_is_stale(const struct record *record);
+bool record_has_stale(const struct record *parent);
+void record_unstale(struct record *child); // an ordinary one that is not live
+// Some stale one, taken as by record_unstale; NULL: no more.
+struct record *record_take_stale(struct keyspace *keyspace, struct record *parent);
+
+// Of each origin with lives in members of the key: the highest that was held, and the floor up to
+// which they are taken away with the whole set.
+struct member_owner {
+    uint64_t top, floor;
+    uint16_t origin;
+};
+struct member_owner *record_owners(const struct record *parent, uint16_t *out_count);
+// Found or made; NULL: -ENOMEM. Invalidates pointers to owners.
+struct member_owner *record_owner(struct keyspace *keyspace, struct record *parent,
+                                  uint16_t origin);
+// Lets go of what is kept of children when no record of one and no floor is left.
+void record_trim_children(struct keyspace *keyspace, struct record *parent);
 
 // The change order: at most LIMIT_CHANGE_ORDER records, each once, by its newest change number
 // (1, 2, 3 ... in this process). `keyspace_change_put` gives the record the next.

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Between the files of the keyspace room: layouts. A counter with a 16-byte key and one small cell
-// is a record of 56 bytes; with its slot in the table it costs about 70.
+// is a record of 48 bytes; with its slot in the table it costs about 60.
 #pragma once
 #include <pthread.h>
 #include <stdatomic.h>
 #include "keyspace/keyspace.h"
 
-struct family { // of a key with members or leases
-    struct record *first_child;
-    uint64_t live_children;
-    int64_t noted;
+struct family {                // of a key that has or had members or leases
+    struct children *children; // NULL: none now
 };
 
 struct wide {        // cells that do not fit in their record, in memory of their own
@@ -18,7 +16,8 @@ struct wide {        // cells that do not fit in their record, in memory of thei
 };
 
 struct child_links { // of a member or lease, between the record's head and its bytes
-    struct record *parent, *next, *previous;
+    struct record *parent;
+    uint32_t place; // in the key's array of what is shown, or of what was (children.c)
 };
 
 // Behind the head: the links of a child, then key, member or owner, then room for the packed cells.
@@ -30,7 +29,7 @@ struct record {
     uint8_t bytes[];
 };
 
-#define RECORD_ROOM_MIN 20u // at least; a block's size is a multiple of 8
+#define RECORD_ROOM_MIN 12u // at least; a block's size is a multiple of 8
 
 #define STATE_TYPE_SHIFT 8
 #define STATE_KIND_SHIFT 12
@@ -38,6 +37,9 @@ struct record {
 #define STATE_FLAGS      ((1u << STATE_TYPE_SHIFT) - 1)
 #define STATE_WIDE       (1u << 16) // replica thread only, as the next
 #define STATE_PARENT     (1u << 17) // wide, with a family
+// A child is live in its key's generation only (children.c).
+#define STATE_GENERATION_SHIFT 20
+#define STATE_GENERATION_MASK  0xfffu
 
 static inline enum cell_type state_type(uint32_t state)
 {
@@ -47,6 +49,11 @@ static inline enum cell_type state_type(uint32_t state)
 static inline enum unit_kind state_kind(uint32_t state)
 {
     return (enum unit_kind)(state >> STATE_KIND_SHIFT & 0xf);
+}
+
+static inline uint32_t state_in_generation(uint32_t state, uint32_t generation)
+{
+    return (state & ((1u << STATE_GENERATION_SHIFT) - 1)) | generation << STATE_GENERATION_SHIFT;
 }
 
 // Relaxed: the kind is written before the record is published and never again.
@@ -63,13 +70,6 @@ static inline struct child_links *record_links(const struct record *record)
 static inline size_t record_len(const struct record *record)
 {
     return atomic_load_explicit(&record->change, memory_order_relaxed) & 0xffff;
-}
-
-// The common record lies on one line or two.
-static inline void record_prefetch(const struct record *record)
-{
-    __builtin_prefetch(record, 1);
-    __builtin_prefetch((const uint8_t *)record + 55, 1);
 }
 
 // ---- table.c
@@ -101,20 +101,15 @@ static inline struct table *shard_table(const struct shard *shard)
     return (struct table *)(uintptr_t)(table & (((uint64_t)1 << TABLE_STEP_SHIFT) - 1));
 }
 
-// ---- slab.c: records by size, and arrays, in chunks; large records alone
+// ---- slab.c: records by size, in chunks; large ones alone
 
 #define SLAB_STEP       8u
-#define SLAB_CLASSES    64u        // up to 512 bytes
-#define SLAB_CHUNK      (1u << 21) // a huge page, where the system has them
-#define SLAB_FIRST_STEP 2048u      // the first chunks are small, so that an empty keyspace is
+#define SLAB_CLASSES    64u // up to 512 bytes
+#define SLAB_CHUNK      65536u
+#define SLAB_FIRST_STEP 2048u // the first chunks are small, so that an empty keyspace is
 
 struct slab_chunk {
     struct slab_chunk *next;
-    size_t size;
-};
-
-struct slab_range { // in a chunk, free for records
-    struct slab_range *next;
     size_t size;
 };
 
@@ -122,9 +117,8 @@ struct slab {
     pthread_mutex_t lock;
     struct heap *heap;
     struct slab_chunk *chunks;
-    struct slab_range *ranges;
-    uint8_t *at, *end;             // what is left of the range that records are cut off
-    uint8_t *array_at, *array_end; // of the chunk that arrays are
+    struct slab_chunk *donated; // not begun yet
+    uint8_t *at, *end;          // what is left of the newest chunk
     void *free[SLAB_CLASSES + 1];
     size_t chunk_bytes; // of the next chunk
     uint64_t bytes;     // taken from the heap
@@ -134,8 +128,9 @@ void slab_init(struct slab *slab, struct heap *heap);
 void slab_deinit(struct slab *slab); // frees the chunks, not the large blocks
 void *slab_alloc(struct slab *slab, size_t size);
 void slab_free(struct slab *slab, void *block, size_t size);
-void *slab_alloc_array(struct slab *slab, size_t size);
-void slab_free_array(struct slab *slab, void *block, size_t size);
+// Memory of the same heap that is not needed any more, at least sizeof(struct slab_chunk): records
+// to come will use it.
+void slab_donate(struct slab *slab, void *block, size_t size);
 
 // ---- dirty.c: many producers, one consumer
 
@@ -226,9 +221,18 @@ bool record_is_at(const struct record *record, const struct address *address);
 uint64_t record_hash(const struct keyspace *keyspace, const struct record *record);
 void record_drop_cells(struct keyspace *keyspace, struct record *record);
 int record_found_family(struct keyspace *keyspace, struct record *record); // of a parent to be
+struct family *record_family(const struct record *record);                 // NULL: no parent
 struct record *record_dead_next(const struct record *record);
 void record_set_dead_next(struct record *record, struct record *next);
+
+// children.c
+int record_found_children(struct keyspace *keyspace, struct record *parent); // before the first
+void record_drop_children(struct keyspace *keyspace, struct record *parent);
 void record_link(struct record *parent, struct record *child);
-void record_unlink(struct record *child);
+void record_unlink(struct keyspace *keyspace, struct record *child);
+uint32_t record_generation(const struct record *record);
+// After its state changed.
+void record_child_marked(struct keyspace *keyspace, struct record *child, uint32_t before,
+                         uint32_t after);
 size_t table_size(uint64_t slots_count);
 void table_sizes_init(struct keyspace *keyspace);

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// One record: its layout, what any thread may ask of it, its packed cells, and the list of members
-// and leases that hang on a key.
+// One record: its layout, what any thread may ask of it, its packed cells.
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include "base/hash.h"
 #include "keyspace/private.h"
 
-static inline size_t head_size(enum unit_kind kind)
+static size_t head_size(enum unit_kind kind)
 {
     return kind == UNIT_KEY ? offsetof(struct record, bytes)
                             : sizeof(struct record) + sizeof(struct child_links);
 }
 
-static inline size_t size_of(enum unit_kind kind, size_t len)
+static size_t size_of(enum unit_kind kind, size_t len)
 {
     return (head_size(kind) + len + RECORD_ROOM_MIN + SLAB_STEP - 1) & ~(size_t)(SLAB_STEP - 1);
 }
@@ -84,7 +83,11 @@ uint64_t record_hash(const struct keyspace *keyspace, const struct record *recor
 uint32_t record_flags(const struct record *record)
 {
     // Acquire: pairs with record_mark, so that LIVE comes with the value that made it so.
-    return atomic_load_explicit(&record->state, memory_order_acquire) & STATE_FLAGS;
+    uint32_t state = atomic_load_explicit(&record->state, memory_order_acquire);
+    if (state_kind(state) != UNIT_KEY && (state & RECORD_LIVE) &&
+        state >> STATE_GENERATION_SHIFT != record_generation(record_links(record)->parent))
+        state &= ~(uint32_t)RECORD_LIVE; // its whole set was deleted
+    return state & STATE_FLAGS;
 }
 
 enum cell_type record_type(const struct record *record)
@@ -116,15 +119,15 @@ struct address record_address(const struct record *record)
 
 // ---- the replica thread: cells
 
-static inline struct span room_of(const struct record *record)
+static struct span room_of(const struct record *record)
 {
     size_t used = head_size(record_kind(record)) + record_len(record);
-    size_t size = (used + RECORD_ROOM_MIN + SLAB_STEP - 1) & ~(size_t)(SLAB_STEP - 1);
-    return span_of((const uint8_t *)record + used, size - used);
+    return span_of((const uint8_t *)record + used,
+                   size_of(record_kind(record), record_len(record)) - used);
 }
 
 // Relaxed: these bits are this thread's alone; the workers' bits are kept.
-static inline bool has(const struct record *record, uint32_t bits)
+static bool has(const struct record *record, uint32_t bits)
 {
     return (atomic_load_explicit(&record->state, memory_order_relaxed) & bits) != 0;
 }
@@ -167,23 +170,20 @@ static size_t cells_at(bool is_parent)
     return is_parent ? FAMILY_AT + sizeof(struct family) : sizeof(struct wide);
 }
 
-static struct family *family_of(const struct record *record)
+struct family *record_family(const struct record *record)
 {
     return has(record, STATE_PARENT)
                ? (struct family *)(void *)((uint8_t *)room_pointer(record) + FAMILY_AT)
                : NULL;
 }
 
-static struct span packed_in_wide(const struct record *record)
+static struct span packed_of(const struct record *record)
 {
+    if (!has(record, STATE_WIDE))
+        return room_of(record);
     const struct wide *wide = room_pointer(record);
     size_t at = cells_at(has(record, STATE_PARENT));
     return span_of((const uint8_t *)wide + at, wide->bytes - at);
-}
-
-static inline struct span packed_of(const struct record *record)
-{
-    return has(record, STATE_WIDE) ? packed_in_wide(record) : room_of(record);
 }
 
 static void drop_wide(struct keyspace *keyspace, struct record *record)
@@ -202,6 +202,7 @@ size_t record_memory(const struct record *record)
 
 void record_drop_cells(struct keyspace *keyspace, struct record *record)
 {
+    record_drop_children(keyspace, record);
     drop_wide(keyspace, record);
     set_form(record, 0);
     *(uint8_t *)(uintptr_t)room_of(record).ptr = 0;
@@ -227,8 +228,8 @@ static int put_wide(struct keyspace *keyspace, struct record *record, struct spa
         return -ENOMEM;
     memset(wide, 0, at);
     wide->bytes = (uint32_t)size;
-    if (family_of(record))
-        memcpy((uint8_t *)wide + FAMILY_AT, family_of(record), sizeof(struct family));
+    if (record_family(record))
+        memcpy((uint8_t *)wide + FAMILY_AT, record_family(record), sizeof(struct family));
     fill(span_of((uint8_t *)wide + at, size - at), packed);
     drop_wide(keyspace, record);
     set_room_pointer(record, wide);
@@ -240,16 +241,12 @@ static int put_wide(struct keyspace *keyspace, struct record *record, struct spa
 // not much too large.
 static int put_packed(struct keyspace *keyspace, struct record *record, struct span packed)
 {
-    struct span room = room_of(record);
-    if (!has(record, STATE_WIDE) && packed.len <= room.len) {
-        fill(room, packed);
-        return 0;
-    }
-    bool is_wide = has(record, STATE_WIDE), is_parent = record_first_child(record) != NULL;
+    bool is_wide = has(record, STATE_WIDE), is_parent = record_is_parent(record);
     struct span space = packed_of(record);
-    if (!is_parent && packed.len <= room.len) {
-        record_drop_cells(keyspace, record);
-        fill(room, packed);
+    if (!is_parent && packed.len <= room_of(record).len) {
+        if (is_wide)
+            record_drop_cells(keyspace, record);
+        fill(room_of(record), packed);
         return 0;
     }
     if (!is_wide || packed.len > space.len || packed.len + 64 < space.len / 2)
@@ -304,6 +301,8 @@ int record_put_plain(struct keyspace *keyspace, struct record *record,
 unsigned record_write(const struct record *record, const struct vector *known, struct buf *out)
 {
     struct address address = record_address(record);
+    if (record_is_stale(record))
+        return 0; // what is left of it the set's record takes away
     return packed_put_unit(packed_of(record), &address, known, out);
 }
 
@@ -325,74 +324,18 @@ uint32_t record_mark(struct keyspace *keyspace, struct record *record, uint32_t 
                      enum cell_type type)
 {
     uint32_t before = atomic_load(&record->state), after;
+    const struct record *parent = record_parent(record);
+    uint32_t generation = parent ? record_generation(parent) : before >> STATE_GENERATION_SHIFT;
     do {
         uint32_t kept = before & RECORD_DIRTY ? before & RECORD_LIVE : 0;
         after =
             (before & ~(clear | STATE_TYPE_MASK)) | kept | set | (uint32_t)type << STATE_TYPE_SHIFT;
+        after = state_in_generation(after, generation);
     } while (!atomic_compare_exchange_weak(&record->state, &before, after));
     if (state_kind(before) == UNIT_KEY && (before ^ after) & RECORD_LIVE)
         atomic_fetch_add_explicit(&keyspace->keys_count, after & RECORD_LIVE ? 1 : (uint64_t)-1,
                                   memory_order_relaxed);
-    else if ((before ^ after) & RECORD_LIVE)
-        family_of(record_links(record)->parent)->live_children +=
-            after & RECORD_LIVE ? 1 : (uint64_t)-1;
+    if (parent)
+        record_child_marked(keyspace, record, before, after);
     return before & STATE_FLAGS;
-}
-
-// ---- children
-
-struct record *record_parent(const struct record *record)
-{
-    return record_kind(record) == UNIT_KEY ? NULL : record_links(record)->parent;
-}
-
-struct record *record_first_child(const struct record *parent)
-{
-    const struct family *family = family_of(parent);
-    return family ? family->first_child : NULL;
-}
-
-bool record_has_live_child(const struct record *parent)
-{
-    const struct family *family = family_of(parent);
-    return family && family->live_children != 0;
-}
-
-int64_t record_noted(const struct record *parent)
-{
-    const struct family *family = family_of(parent);
-    return family ? family->noted : 0;
-}
-
-void record_note(struct record *parent, int64_t number)
-{
-    family_of(parent)->noted = number;
-}
-
-struct record *record_next_child(const struct record *child)
-{
-    return record_links(child)->next;
-}
-
-// The parent has its family already.
-void record_link(struct record *parent, struct record *child)
-{
-    struct child_links *links = record_links(child);
-    struct family *family = family_of(parent);
-    links->next = family->first_child;
-    links->previous = NULL;
-    if (links->next)
-        record_links(links->next)->previous = child;
-    family->first_child = child;
-}
-
-void record_unlink(struct record *child)
-{
-    struct child_links *links = record_links(child);
-    if (links->next)
-        record_links(links->next)->previous = links->previous;
-    if (links->previous)
-        record_links(links->previous)->next = links->next;
-    else
-        family_of(links->parent)->first_child = links->next;
 }

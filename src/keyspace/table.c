@@ -71,7 +71,7 @@ static uint64_t next_of(const struct table *table, uint64_t at)
 static void prefetch_ahead(const struct table *table, uint64_t at)
 {
     if (at + SCAN_AHEAD < table->slots_count)
-        record_prefetch(
+        __builtin_prefetch(
             slot_record(atomic_load_explicit(&table->slot[at + SCAN_AHEAD], memory_order_relaxed)));
 }
 
@@ -129,7 +129,7 @@ void keyspace_prefetch_record(const struct keyspace *keyspace, uint64_t hash)
         if (slot == SLOT_EMPTY)
             return;
         if (slot_may_be(slot, hash)) {
-            record_prefetch(slot_record(slot));
+            __builtin_prefetch(slot_record(slot), 1);
             return;
         }
         home.at = home.at + 1 == home.slots_count ? 0 : home.at + 1;
@@ -174,7 +174,7 @@ static int grow(struct keyspace *keyspace, struct shard *shard)
         step++;
     assert(step < TABLE_STEPS);
     uint64_t count = size_of(keyspace, index, step);
-    struct table *table = slab_alloc_array(&keyspace->slab, table_size(count));
+    struct table *table = heap_alloc(keyspace->heap, table_size(count));
     if (!table)
         return -ENOMEM;
     memset(table, 0, table_size(count));
@@ -228,7 +228,7 @@ static int obtain_parent(struct keyspace *keyspace, const struct address *addres
         return 0;
     struct address key = {.kind = UNIT_KEY, .key = address->key};
     struct record *parent = keyspace_obtain(keyspace, &key, keyspace_hash(keyspace, &key), type);
-    if (!parent || record_found_family(keyspace, parent))
+    if (!parent || record_found_children(keyspace, parent))
         return -ENOMEM;
     *out_parent = parent;
     return 0;
@@ -281,7 +281,7 @@ static uint64_t place_of(const struct keyspace *keyspace, const struct table *ta
 // Sequentially consistent, against keyspace_add: see there.
 static bool kill(struct record *record, int64_t expected)
 {
-    if (record_first_child(record) || record_value_now(record) != expected)
+    if (record_is_parent(record) || record_value_now(record) != expected)
         return false;
     uint32_t state = atomic_load(&record->state);
     do {
@@ -303,7 +303,7 @@ bool keyspace_remove(struct keyspace *keyspace, struct record *record, int64_t e
     if (!is_killed)
         return false;
     if (record_kind(record) != UNIT_KEY)
-        record_unlink(record);
+        record_unlink(keyspace, record);
     order_forget(&keyspace->order, record);
     record_drop_cells(keyspace, record);
     grace_retire_record(keyspace, record);

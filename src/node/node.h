@@ -74,7 +74,9 @@ struct link {
     uint64_t cursor;    // change order: sent up to here
     bool is_cursor_set; // false: a walk, or a mark, must decide where to begin
     bool is_walking;
+    bool is_walked;       // to the end of the hash order
     uint64_t walk_cursor; // in the hash order
+    size_t walk_sunk;     // keys that are still to be sent once more, whose members a DEL took away
     uint64_t walk_change; // newest change when the walk began
     struct vector walk_upto;
     struct vector walk_from;

@@ -60,15 +60,6 @@ const struct cell *cells_own(struct replica *replica, const struct record *recor
     return unit_find(cells_read(replica, record), replica->self);
 }
 
-static int64_t children_sum(const struct record *record)
-{
-    int64_t sum = 0;
-    for (struct record *child = record_first_child(record); child; child = record_next_child(child))
-        sum += record_value(child);
-    return sum;
-}
-
-// Of a key that has no cell of its own to tell.
 static enum cell_type type_by_child(const struct record *child)
 {
     switch (record_address(child).kind) {
@@ -79,8 +70,15 @@ static enum cell_type type_by_child(const struct record *child)
     case UNIT_RIGHT:
         return CELL_BOUNDED;
     default:
-        return CELL_GSET;
+        return CELL_SET;
     }
+}
+
+// Of a key that has no cell of its own to tell.
+static enum cell_type type_by_children(const struct record *parent)
+{
+    return record_members_count(parent) ? record_members_type(parent)
+                                        : type_by_child(record_first_child(parent));
 }
 
 static struct unit_view view_of_key(const struct replica *replica, struct record *record,
@@ -93,14 +91,14 @@ static struct unit_view view_of_key(const struct replica *replica, struct record
         return view;
     view.is_out_of_range = false;
     if (child && !own.is_live)
-        view.type = type_by_child(child);
+        view.type = type_by_children(record);
     view.is_live = own.is_live || (view.type != CELL_BOUNDED && record_has_live_child(record));
     if (view.type == CELL_HLL)
         view.value = sketches_shown(record, unit);
     else if (view.type == CELL_BOUNDED)
         view.value = bounded_shown(record, unit, &replica->origins);
     else
-        view.value = children_sum(record);
+        view.value = record_children_sum(record);
     return view;
 }
 
@@ -119,13 +117,14 @@ static struct unit_view view_of(const struct replica *replica, struct record *re
     if (kind == UNIT_BLOCK || kind == UNIT_RIGHT)
         return (struct unit_view){.is_live = own.is_live,
                                   .type = kind == UNIT_BLOCK ? CELL_HLL : CELL_BOUNDED};
-    return (struct unit_view){own.is_live, false, CELL_GSET, own.is_live};
+    enum cell_type type = own.is_live && own.type == CELL_GSET ? CELL_GSET : CELL_SET;
+    return (struct unit_view){own.is_live, false, type, own.is_live};
 }
 
 struct unit_view cells_view(struct replica *replica, struct record *record)
 {
     struct plain_cell plain;
-    if (record_is_bare(record) && !record_first_child(record))
+    if (record_is_bare(record) && !record_is_parent(record))
         return (struct unit_view){.type = record_type(record)};
     if (record_plain(record, &plain) && plain.type <= CELL_GCOUNTER && !record_parent(record))
         return (struct unit_view){true, false, plain.type, plain.total};
@@ -141,13 +140,9 @@ struct unit_view cells_shown(struct replica *replica, struct record *record)
                               .value = record_value(record)};
 }
 
-// The parent of a member or lease shows the sum of its children, unless a counter of the same key
-// is shown in their place.
-static void settle_parent(struct replica *replica, struct record *child, int64_t difference,
-                          enum change_op op)
+void cells_settle_parent(struct replica *replica, struct record *parent, enum cell_type own,
+                         int64_t difference, enum change_op op)
 {
-    enum cell_type own = type_by_child(child);
-    struct record *parent = record_parent(child);
     int64_t previous = record_value(parent);
     uint32_t flags = record_flags(parent);
     enum cell_type type = record_type(parent);
@@ -162,15 +157,27 @@ static void settle_parent(struct replica *replica, struct record *child, int64_t
                     view.is_live ? 0 : RECORD_LIVE, view.type);
         record_shift(parent, difference);
     } else if (!is_counter) {
-        bool is_live = (own != CELL_BOUNDED && record_has_live_child(parent)) ||
-                       cells_view(replica, parent).is_live;
-        type = own;
-        record_mark(replica->keyspace, parent, is_live ? RECORD_LIVE : 0, is_live ? 0 : RECORD_LIVE,
-                    type);
+        bool is_live = own != CELL_BOUNDED && record_has_live_child(parent);
+        struct unit_view view = {.is_live = is_live, .type = own};
+        if (own == CELL_SET || !is_live)
+            view = cells_view(replica, parent);
+        record_mark(replica->keyspace, parent, view.is_live ? RECORD_LIVE : 0,
+                    view.is_live ? 0 : RECORD_LIVE, own == CELL_SET ? view.type : own);
         record_shift(parent, difference);
     }
+    if (!record_has_live_child(parent))
+        collect_wanted(replica);
     keyspace_change_put(replica->keyspace, parent);
     note_put(replica, parent, previous, difference, op);
+}
+
+static void settle_child(struct replica *replica, struct record *child, int64_t difference,
+                         enum change_op op)
+{
+    struct record *parent = record_parent(child);
+    record_children_add(parent, difference);
+    cells_settle_parent(replica, parent, type_by_child(child), difference, op);
+    note_member(replica, parent, child);
 }
 
 int cells_log(struct replica *replica, struct record *record)
@@ -202,6 +209,9 @@ int cells_settle(struct replica *replica, struct record *record, struct unit_vie
                  enum change_op op)
 {
     struct unit_view after = cells_view(replica, record);
+    struct record *parent = record_parent(record);
+    if (parent && after.is_live && record_children_reserve(replica->keyspace, parent))
+        return -ENOMEM;
     uint32_t set = (after.is_live ? RECORD_LIVE : 0) | (after.is_out_of_range ? RECORD_RANGE : 0);
     uint32_t clear = (RECORD_LIVE | RECORD_RANGE) & ~set;
     enum cell_type type = after.is_live ? after.type : record_type(record);
@@ -212,10 +222,10 @@ int cells_settle(struct replica *replica, struct record *record, struct unit_vie
     int64_t value = record_shift(record, difference);
     int64_t previous = (int64_t)((uint64_t)value - (uint64_t)difference);
     keyspace_change_put(replica->keyspace, record);
-    if (!record_parent(record))
+    if (!parent)
         note_put(replica, record, previous, difference, op);
     else if (difference != 0 || after.is_live != before.is_live)
-        settle_parent(replica, record, difference, op);
+        settle_child(replica, record, difference, op);
     int fault = touch_whole(replica, record, after.type);
     return fault ? fault : cells_log(replica, record);
 }
@@ -301,14 +311,14 @@ int cells_absorb(struct replica *replica, struct record *record)
 {
     struct plain_cell cell;
     if (record_parent(record))
-        return 0;
+        return members_absorb(replica, record);
     if (record_type(record) > CELL_GCOUNTER)
         return absorb_conflict(replica, record);
     if (!(record_flags(record) & RECORD_LIVE))
         return 0;
-    bool is_plain = record_plain(record, &cell);
-    if (is_plain ? cell.origin == replica->self && cell.type == record_type(record)
-                 : record_is_bare(record))
-        return absorb_plain(replica, record, &cell, !is_plain);
+    bool is_new = record_is_bare(record);
+    if (is_new || (record_plain(record, &cell) && cell.origin == replica->self &&
+                   cell.type == record_type(record)))
+        return absorb_plain(replica, record, &cell, is_new);
     return absorb_unit(replica, record);
 }

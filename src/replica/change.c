@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What clients ask of cells beyond adding: observed resets, SET, creation, members. Each first
-// takes in what workers have added to the record, so that a reset observes exactly what was
-// acknowledged before it.
+// What clients ask of cells beyond adding: observed resets, SET, creation. Each first takes in what
+// workers have added to the record, so that a reset observes exactly what was acknowledged before
+// it.
 #include "base/hash.h"
 #include "replica/private.h"
 
@@ -22,8 +22,10 @@ static int catch_up(struct replica *replica, struct record *record)
     return record_take_mark(record) ? cells_absorb(replica, record) : 0;
 }
 
-// An observed reset of one record's own cells. Changed nothing when nothing is live there.
-int change_reset(struct replica *replica, struct record *record, enum change_op op)
+// An observed reset of one record's own cells, with a key's the floors of its members. Changed
+// nothing when there are none and nothing is live there.
+static int reset_record(struct replica *replica, struct record *record, const struct floors *floors,
+                        enum change_op op)
 {
     int fault = catch_up(replica, record);
     if (fault)
@@ -32,9 +34,9 @@ int change_reset(struct replica *replica, struct record *record, enum change_op 
     struct unit *unit = cells_load(replica, record);
     if (!unit)
         return -ENOMEM;
-    if (!unit_view(unit, &replica->origins).is_live)
+    if (!floors->count && !unit_view(unit, &replica->origins).is_live)
         return UNIT_E_NOTHING;
-    fault = unit_reset(unit, replica->self, cells_next(replica));
+    fault = unit_reset_members(unit, replica->self, cells_next(replica), floors);
     if (fault)
         return fault;
     fault = cells_store(replica, record);
@@ -44,14 +46,20 @@ int change_reset(struct replica *replica, struct record *record, enum change_op 
     return cells_settle(replica, record, before, op);
 }
 
-// Leases end by their owner's replica; what is ours ends now.
-static int reset_child(struct replica *replica, struct record *child)
+int change_reset(struct replica *replica, struct record *record, enum change_op op)
 {
-    struct address address = record_address(child);
-    if (address.kind == UNIT_MEMBER || address.kind == UNIT_BLOCK)
-        return change_reset(replica, child, CHANGE_MEMBER);
-    if (address.kind == UNIT_RIGHT)
-        return bounded_can_reset(replica, child) ? change_reset(replica, child, CHANGE_RESET) : 0;
+    static const struct floors none;
+    return reset_record(replica, record, &none, op);
+}
+
+// Leases end by their owner's replica; what is ours ends now.
+static int end_child(struct replica *replica, struct record *child)
+{
+    enum unit_kind kind = record_address(child).kind;
+    if (kind == UNIT_BLOCK || (kind == UNIT_RIGHT && bounded_can_reset(replica, child)))
+        return change_reset(replica, child, CHANGE_RESET);
+    if (kind != UNIT_LEASE)
+        return 0;
     const struct cell *own = cells_own(replica, child);
     if (!own || own->lease.ended)
         return 0;
@@ -60,13 +68,17 @@ static int reset_child(struct replica *replica, struct record *child)
 
 static int delete_record(struct replica *replica, struct record *record)
 {
-    for (struct record *child = record_first_child(record); child;
-         child = record_next_child(child)) {
-        int outcome = reset_child(replica, child);
+    struct floors floors;
+    uint32_t count = record_children_count(record);
+    bool is_any = count != record_members_count(record);
+    for (uint32_t i = is_any ? count : 0; i-- > 0;) {
+        int outcome = end_child(replica, record_child_at(record, i));
         if (outcome < 0)
             return outcome;
     }
-    int outcome = change_reset(replica, record, CHANGE_RESET);
+    int outcome = members_delete(replica, record, &floors);
+    if (!outcome)
+        outcome = reset_record(replica, record, &floors, CHANGE_RESET);
     return outcome < 0 ? outcome : 0;
 }
 
@@ -190,32 +202,6 @@ int replica_create(struct replica *replica, struct span key, enum cell_type type
     return cells_settle(replica, record, before, CHANGE_CREATE);
 }
 
-int replica_set_add(struct replica *replica, struct span key, struct span member, bool *out_added)
-{
-    *out_added = false;
-    int outcome = replica_create(replica, key, CELL_GSET);
-    if (outcome)
-        return outcome;
-    struct address address = {.kind = UNIT_MEMBER, .key = key, .sub = member};
-    struct record *record = cells_record(replica, &address, CELL_GSET);
-    if (!record)
-        return -ENOMEM;
-    if (is_live(record))
-        return 0;
-    struct unit_view before = cells_view(replica, record);
-    struct unit *unit = cells_load(replica, record);
-    struct cell *cell = unit ? unit_obtain(unit, replica->self) : NULL;
-    if (!cell)
-        return -ENOMEM;
-    cell->type = CELL_GSET;
-    cell_add(cell, 1, cells_next(replica));
-    int fault = cells_store(replica, record);
-    if (fault)
-        return fault;
-    *out_added = true;
-    return cells_settle(replica, record, before, CHANGE_MEMBER);
-}
-
 struct flush {
     struct replica *replica;
     int fault;
@@ -268,20 +254,6 @@ uint64_t replica_digest(struct replica *replica)
         cursor = keyspace_scan(replica->keyspace, cursor, 1024, digest_visit, &digest);
     } while (cursor);
     return digest.sum;
-}
-
-bool replica_set_members(struct replica *replica, struct span key, member_visit visit, void *ctx)
-{
-    struct record *record = find_key(replica, key);
-    if (!record)
-        return false;
-    for (struct record *child = record_first_child(record); child;
-         child = record_next_child(child)) {
-        struct address address = record_address(child);
-        if (address.kind == UNIT_MEMBER && is_live(child))
-            visit(ctx, address.sub);
-    }
-    return true;
 }
 
 bool replica_inspect(struct replica *replica, struct span key, struct unit *out_unit)

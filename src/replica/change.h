@@ -24,8 +24,6 @@ int replica_delete(struct replica *replica, struct span key, bool *out_was_live)
 int replica_set(struct replica *replica, struct span key, int64_t value);
 // QUIPU.CREATE: 0 (also when it is there with this type), CHANGE_E_TYPE, -ENOMEM.
 int replica_create(struct replica *replica, struct span key, enum cell_type type);
-// GADD of one member. 0, CHANGE_E_TYPE, -ENOMEM.
-int replica_set_add(struct replica *replica, struct span key, struct span member, bool *out_added);
 // QUIPU.CREATE of a bounded counter. 0 (also when it is there with this bound), CHANGE_E_TYPE,
 // CHANGE_E_BOUND, -ENOMEM.
 int replica_bounded_create(struct replica *replica, struct span key, int64_t bound);
@@ -38,6 +36,15 @@ int replica_bounded_add(struct replica *replica, struct span key, int64_t amount
 // same, and CHANGE_E_REPLICA.
 int replica_bounded_transfer(struct replica *replica, struct span key, int64_t amount,
                              struct span name, int64_t *out_left);
+// Sets, grow-only or not (members.c). open: the key's record to add to, found or made; `type` is
+// what a key becomes that is not there (CELL_GSET, CELL_SET). 0, CHANGE_E_TYPE, -ENOMEM.
+int replica_set_open(struct replica *replica, struct span key, enum cell_type type,
+                     struct record **out_set);
+// SADD of one member, with the same type. 0 or -ENOMEM.
+int replica_set_add(struct replica *replica, struct record *set, enum cell_type type,
+                    struct span member, bool *out_added);
+// SREM of one that replica_set_member found. 0 or -ENOMEM.
+int replica_set_remove(struct replica *replica, struct record *member);
 // PFADD: out_changed: a register was raised, or the key is new. 0, CHANGE_E_TYPE, -ENOMEM.
 int replica_sketch_add(struct replica *replica, struct span key, const struct span *members,
                        uint32_t count, bool *out_changed);
@@ -82,7 +89,21 @@ struct lease_row {
 typedef void (*lease_visit)(void *ctx, const struct lease_row *row);
 // The leases that count now. False: no such key.
 bool replica_presence_list(struct replica *replica, struct span key, lease_visit visit, void *ctx);
-typedef void (*member_visit)(void *ctx, struct span member);
-bool replica_set_members(struct replica *replica, struct span key, member_visit visit, void *ctx);
+// Of a key that shows a set. NULL: not in it; it is empty.
+struct record *replica_set_member(struct replica *replica, const struct record *set,
+                                  struct span member);
+struct record *replica_set_random(struct replica *replica, const struct record *set);
+// The members of this moment, in no order; they may be looked at (record_address) until the list is
+// freed, between commits too, whatever becomes of them. 0 or -ENOMEM.
+struct set_list {
+    struct record **member;
+    uint32_t count, cap;
+};
+int replica_set_list(struct replica *replica, const struct record *set, struct set_list *out_list);
+// As many, chosen at random: each once at most; -count of them, each maybe again, when negative.
+int replica_set_pick(struct replica *replica, const struct record *set, int64_t count,
+                     struct set_list *out_list);
+void replica_set_list_free(struct replica *replica, struct set_list *list);
+void replica_set_list_ahead(const struct set_list *list, uint32_t at); // fetches those behind `at`
 // Loads the cells of a key for display. False: nothing known. The caller deinits the unit.
 bool replica_inspect(struct replica *replica, struct span key, struct unit *out_unit);

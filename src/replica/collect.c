@@ -11,22 +11,24 @@ void collect_wanted(struct replica *replica)
     replica->is_sweep_wanted = true;
 }
 
-// Removes a record that holds nothing. A parent may have been passed by before its last child went:
-// it goes with it.
-static void drop_bare(struct replica *replica, struct record *record)
+// A parent may have been passed by before its last child went: it goes with it.
+void collect_bare(struct replica *replica, struct record *record)
 {
-    while (record && record_is_bare(record) && !record_first_child(record)) {
+    while (record && record_is_bare(record) && !record_is_parent(record)) {
         struct record *parent = record_parent(record);
         struct note note;
         if (record_flags(record) & RECORD_LIVE)
             return; // a worker's, just now
         lease_forget(replica, record);
         bounded_forget(replica, record);
+        if (parent)
+            note_forget_member(replica, record);
         if (!keyspace_remove(replica->keyspace, record, record_value(record))) {
             replica->sweep_left++; // in use, or still on the dirty queue
             return;
         }
         note_take(replica, record, &note);
+        members_forget(replica, record);
         replica->counts.collected++;
         record = parent;
     }
@@ -70,15 +72,21 @@ static void sweep_visit(void *ctx, struct record *record)
 {
     struct replica *replica = ctx;
     struct plain_cell plain;
+    if (record_is_stale(record)) { // members_sweep comes for it
+        replica->sweep_left++;
+        return;
+    }
     take_litter(replica, record);
     if (!record_is_bare(record) && !record_plain(record, &plain))
         sweep_cells(replica, record);
-    drop_bare(replica, record);
+    if (record_is_parent(record))
+        members_drop_floors(replica, record);
+    collect_bare(replica, record);
 }
 
 bool collect_is_due(const struct replica *replica)
 {
-    return replica->sweep_cursor != 0 ||
+    return replica->sweep_cursor != 0 || replica->is_sweep_forced ||
            (replica->is_sweep_wanted &&
             !vector_is_covering(&replica->sweep_stable, node_stable(&replica->node)));
 }
@@ -90,6 +98,7 @@ void collect_step(struct replica *replica)
     if (replica->sweep_cursor == 0) {
         replica->sweep_stable = *node_stable(&replica->node);
         replica->sweep_left = 0;
+        replica->is_sweep_forced = false;
         replica->is_sweep_wanted = false; // what dies from here on wants the next one
     }
     replica->sweep_cursor = keyspace_scan(replica->keyspace, replica->sweep_cursor,

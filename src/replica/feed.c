@@ -49,6 +49,7 @@ static void begin_walk(struct replica *replica, struct link *link)
 {
     link->is_walking = true;
     link->is_cursor_set = true;
+    link->is_walked = false;
     link->walk_cursor = 0;
     link->walk_change = keyspace_change_newest(replica->keyspace);
     link->walk_upto = replica->durable;
@@ -59,6 +60,7 @@ static void begin_walk(struct replica *replica, struct link *link)
 static void sent(struct replica *replica, uint32_t index, size_t mark, unsigned units)
 {
     struct link *link = &replica->node.links[index];
+    replica->told = replica->durable.sequence[replica->self];
     effects_close_send(&replica->effects, index, mark);
     link->rounds_sent++;
     link->changes_sent += units;
@@ -79,6 +81,35 @@ static void walk_visit(void *ctx, struct record *record)
     part->units += record_write(record, &part->link->walk_from, part->out) > 0;
 }
 
+// A DEL of a set takes members away that the walk had still to meet, maybe behind the key itself:
+// its record goes along before the vector that vouches for them.
+static void walk_sunk(const struct replica *replica, struct link *link, struct walk_part *part,
+                      size_t limit)
+{
+    if (link->walk_sunk > replica->sunk_count)
+        link->walk_sunk = replica->sunk_count;
+    while (link->walk_sunk) {
+        walk_visit(part, replica->sunk[--link->walk_sunk]);
+        if (part->out->len >= limit)
+            return;
+    }
+}
+
+static void walk_records(struct replica *replica, struct link *link, struct walk_part *part,
+                         size_t limit)
+{
+    unsigned step = replica->scan_step, scanned = 0;
+    do {
+        link->walk_cursor =
+            keyspace_scan(replica->keyspace, link->walk_cursor, step, walk_visit, part);
+        scanned += step;
+    } while (link->walk_cursor && part->out->len < limit && scanned < 1024 * step);
+    if (link->walk_cursor)
+        return;
+    link->is_walked = true;
+    link->walk_sunk = replica->sunk_count;
+}
+
 static void walk_part(struct replica *replica, uint32_t index)
 {
     struct link *link = &replica->node.links[index];
@@ -91,13 +122,12 @@ static void walk_part(struct replica *replica, uint32_t index)
                              .upto = link->walk_upto};
     size_t frame = peer_open_feed(out, &head, &replica->origins);
     size_t flags_at = frame + PEER_HEAD_BYTES;
-    unsigned step = replica->scan_step, scanned = 0;
-    do {
-        link->walk_cursor =
-            keyspace_scan(replica->keyspace, link->walk_cursor, step, walk_visit, &part);
-        scanned += step;
-    } while (link->walk_cursor && out->len - mark < replica->round_bytes && scanned < 1024 * step);
-    bool is_final = link->walk_cursor == 0;
+    size_t limit = mark + replica->round_bytes;
+    if (!link->is_walked)
+        walk_records(replica, link, &part, limit);
+    if (link->is_walked)
+        walk_sunk(replica, link, &part, limit);
+    bool is_final = link->is_walked && link->walk_sunk == 0;
     if (!buf_has_failed(out) && is_final)
         out->ptr[flags_at] |= 1;
     peer_close_feed(out, frame);

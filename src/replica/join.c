@@ -72,7 +72,7 @@ static enum change_op op_of(const struct address *address, unsigned changed)
     if (address->kind == UNIT_LEASE)
         return CHANGE_LEASE;
     if (address->kind == UNIT_MEMBER)
-        return CHANGE_MEMBER;
+        return changed & CELL_CHANGED_RESET ? CHANGE_REMOVE : CHANGE_ADD;
     if (changed & CELL_CHANGED_BASE)
         return CHANGE_SET;
     return changed & CELL_CHANGED_RESET ? CHANGE_RESET : CHANGE_ADD;
@@ -100,6 +100,8 @@ static int join_absent(struct replica *replica, const struct address *address,
         collect_wanted(replica);
     if (replica->is_recovering && address->kind == UNIT_LEASE)
         lease_recovered(replica, record);
+    if (address->kind == UNIT_MEMBER && members_seen(replica, record, arriving))
+        return -ENOMEM;
     return cells_settle(replica, record, nothing, op_of(address, changed));
 }
 
@@ -162,6 +164,8 @@ static int join_present(struct replica *replica, const struct address *address,
         collect_wanted(replica);
     if (replica->is_recovering && address->kind == UNIT_LEASE)
         lease_recovered(replica, record);
+    if (address->kind == UNIT_MEMBER && members_seen(replica, record, arriving))
+        return -ENOMEM;
     return cells_settle(replica, record, before, op_of(address, changed));
 }
 
@@ -176,7 +180,14 @@ static int join_one(struct replica *replica, struct arrival *arrival, const stru
     drop_beyond_seals(replica, &arrival->unit);
     raise_held(replica, &arrival->unit);
     replica->counts.units_joined++;
-    struct record *record = keyspace_find(replica->keyspace, &arrival->address, arrival->hash);
+    const struct address *address = &arrival->address;
+    int fault =
+        address->kind == UNIT_KEY ? members_floors(replica, address, &arrival->unit, seen) : 0;
+    struct record *record = keyspace_find(replica->keyspace, address, arrival->hash);
+    if (address->kind == UNIT_MEMBER)
+        fault = members_filter(replica, address, record, &arrival->unit);
+    if (fault)
+        return fault;
     return record ? join_present(replica, &arrival->address, record, &arrival->unit, seen)
                   : join_absent(replica, &arrival->address, &arrival->unit, seen);
 }

@@ -270,8 +270,8 @@ bool replica_presence_list(struct replica *replica, struct span key, lease_visit
         keyspace_find(replica->keyspace, &address, keyspace_hash(replica->keyspace, &address));
     if (!parent)
         return false;
-    for (struct record *child = record_first_child(parent); child;
-         child = record_next_child(child)) {
+    for (uint32_t i = 0; i < record_children_count(parent); i++) {
+        struct record *child = record_child_at(parent, i);
         struct address owner = record_address(child);
         if (owner.kind != UNIT_LEASE || !(record_flags(child) & RECORD_LIVE))
             continue;

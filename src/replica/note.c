@@ -23,6 +23,29 @@ void note_put(struct replica *replica, struct record *record, int64_t previous, 
     note->amount = (int64_t)((uint64_t)note->amount + (uint64_t)amount);
 }
 
+static struct note *find(const struct replica *replica, const struct record *record)
+{
+    uint32_t at;
+    return record_map_find(&replica->notes_by_record, record, &at) ? &replica->notes[at] : NULL;
+}
+
+void note_member(struct replica *replica, const struct record *parent, const struct record *member)
+{
+    struct note *note = replica->is_unheard ? NULL : find(replica, parent);
+    if (!note)
+        return;
+    note->has_many |= note->member && note->member != member;
+    note->member = member;
+}
+
+// Its name goes with it.
+void note_forget_member(struct replica *replica, const struct record *member)
+{
+    struct note *note = replica->notes_count ? find(replica, record_parent(member)) : NULL;
+    if (note && note->member == member)
+        note->has_many = true;
+}
+
 bool note_take(struct replica *replica, const struct record *record, struct note *out_note)
 {
     uint32_t at;

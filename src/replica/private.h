@@ -23,6 +23,8 @@ struct note { // what the hook would like to know of a change, until it is pulle
     enum change_op op;
     enum change_origin origin;
     int64_t previous, amount;
+    const struct record *member; // the only one that changed
+    bool has_many;
 };
 
 struct escrow_use { // of one replica, as last looked at
@@ -60,6 +62,8 @@ struct replica {
     uint16_t self;
     uint64_t now_ms, written_ms;
     uint64_t stamp; // hybrid logical clock: ms << 16 | counter
+    uint64_t told;  // own sequences above it nobody else can know
+    struct prng prng;
     enum change_origin cause;
     bool is_unheard; // nobody pulls changes: nothing is noted for the hook
     bool is_recovering, is_serving, wants_commit, is_hiding_changed, is_frame_needed, has_failed;
@@ -85,9 +89,17 @@ struct replica {
     struct note *notes;     // room for REPLICA_NOTES
     struct record_map notes_by_record;
     uint32_t notes_count;
+    struct record **sunk; // keys with floors
+    size_t sunk_count, sunk_cap;
+    struct record_map sunk_by_record;
+    struct record **stale; // keys with members that a DEL left behind
+    size_t stale_count, stale_cap;
+    struct floor floors[LIMIT_ORIGINS]; // of the DEL under way
     uint64_t sweep_cursor;
     uint64_t sweep_left; // dead things seen in the sweep under way
     bool is_sweep_wanted;
+    bool is_sweep_forced;       // though nothing more is stable
+    unsigned lists_count;       // struct set_list out: removed records are kept
     struct vector sweep_stable; // when the last sweep began
     struct record_map sketches; // keys with blocks that changed: their estimates are to be reckoned
     struct escrow escrow;
@@ -132,6 +144,11 @@ struct unit_view cells_shown(struct replica *replica, struct record *record);
 // the frame. `before` is the committed view from before the change.
 int cells_settle(struct replica *replica, struct record *record, struct unit_view before,
                  enum change_op op);
+// The parent of members or leases shows the sum of its children, unless its own cells show
+// something else in their place. `own`: the type that these children stand for (a CELL_SET's may be
+// a CELL_GSET's); `difference` is in record_children_sum already.
+void cells_settle_parent(struct replica *replica, struct record *parent, enum cell_type own,
+                         int64_t difference, enum change_op op);
 // Writes the record's new cells into the frame.
 int cells_log(struct replica *replica, struct record *record);
 struct record *cells_record(struct replica *replica, const struct address *address,
@@ -144,6 +161,23 @@ void sketches_settle(struct replica *replica); // tells them
 // What the key shows as a sketch; `unit`: its own cells.
 int64_t sketches_shown(const struct record *key, const struct unit *unit);
 uint64_t sketches_digest(struct replica *replica, const struct record *record, uint64_t seed);
+// members.c
+// Before a member's cells are looked at: what a DEL of its set left in them goes. 0 or -ENOMEM.
+int members_ready(struct replica *replica, struct record *record);
+// What workers noted: added again.
+int members_absorb(struct replica *replica, struct record *record);
+// The floors of a DEL of the key, whose members are gone after it.
+int members_delete(struct replica *replica, struct record *parent, struct floors *out_floors);
+// Before a key's unit is joined: the floors that its records bring.
+int members_floors(struct replica *replica, const struct address *address,
+                   const struct unit *arriving, const struct vector *seen);
+// Before a member's unit is joined: what floors here cover leaves it. After: whose lives it has.
+int members_filter(struct replica *replica, const struct address *address, struct record *record,
+                   struct unit *arriving);
+int members_seen(struct replica *replica, struct record *record, const struct unit *arriving);
+int members_sweep(struct replica *replica); // a part of what DELs left behind
+void members_drop_floors(struct replica *replica, struct record *parent);
+void members_forget(struct replica *replica, const struct record *parent); // no floors are left
 
 // bounded.c
 int64_t bounded_shown(const struct record *key, const struct unit *unit,
@@ -183,6 +217,9 @@ void lease_forget(struct replica *replica, struct record *record);
 // note.c
 void note_put(struct replica *replica, struct record *record, int64_t previous, int64_t amount,
               enum change_op op);
+// The change just noted was one member's.
+void note_member(struct replica *replica, const struct record *parent, const struct record *member);
+void note_forget_member(struct replica *replica, const struct record *member); // it is removed
 void note_forget_all(struct replica *replica);
 bool note_take(struct replica *replica, const struct record *record, struct note *out_note);
 
@@ -190,4 +227,5 @@ bool note_take(struct replica *replica, const struct record *record, struct note
 void collect_step(struct replica *replica);
 bool collect_is_due(const struct replica *replica); // a commit would have something to sweep
 void collect_wanted(struct replica *replica);
+void collect_bare(struct replica *replica, struct record *record); // removes it if it holds nothing
 int snapshot_step(struct replica *replica);

@@ -33,6 +33,8 @@ static void fill(struct replica *replica, struct record *record, uint64_t versio
     out->amount = note.amount;
     out->previous = note.previous;
     out->has_previous = true;
+    if (note.member && !note.has_many)
+        out->member = record_address(note.member).sub;
 }
 
 struct pull {

@@ -21,6 +21,9 @@ static void close_all(struct replica *replica)
     buf_deinit(&replica->snapshot_frame);
     heap_free(replica->heap, replica->timers, replica->timers_cap * sizeof *replica->timers);
     heap_free(replica->heap, replica->notes, REPLICA_NOTES * sizeof *replica->notes);
+    heap_free(replica->heap, replica->stale, replica->stale_cap * sizeof *replica->stale);
+    heap_free(replica->heap, replica->sunk, replica->sunk_cap * sizeof *replica->sunk);
+    record_map_deinit(&replica->sunk_by_record);
     record_map_deinit(&replica->timers_by_record);
     record_map_deinit(&replica->notes_by_record);
     record_map_deinit(&replica->sketches);
@@ -55,6 +58,7 @@ static struct replica *alloc(struct heap *heap, const struct replica_options *op
     *replica = (struct replica){
         .heap = heap, .self = ORIGIN_NONE, .timers_due_ms = UINT64_MAX, .spare = options->spare};
     set_sizes(replica, options);
+    prng_init(&replica->prng, prng_mix(options->hash_seed));
     effects_init(&replica->effects, heap);
     unit_init(&replica->scratch, heap);
     unit_init(&replica->reading, heap);
@@ -62,6 +66,7 @@ static struct replica *alloc(struct heap *heap, const struct replica_options *op
     record_map_init(&replica->notes_by_record, heap);
     record_map_init(&replica->sketches, heap);
     record_map_init(&replica->escrow.by_record, heap);
+    record_map_init(&replica->sunk_by_record, heap);
     buf_init(&replica->frame, heap);
     buf_init(&replica->units, heap);
     buf_init(&replica->snapshot_frame, heap);
@@ -134,6 +139,7 @@ int replica_open(struct replica **out_replica, struct heap *heap,
     }
     buf_clear(&replica->units); // recovery settles records as a commit does, but logs nothing
     replica->node.self = replica->self;
+    replica->told = replica->vector.sequence[replica->self];
     replica->before = replica->durable = replica->vector;
     replica->is_frame_needed = true; // identity and members, before anything is served
     collect_wanted(replica);
@@ -216,6 +222,7 @@ static void renew(struct replica *replica)
     }
     next_spare(&replica->spare);
     replica->counts.renewals++;
+    replica->told = 0;
     replica->is_frame_needed = true;
     // The earlier incarnation's timers are nobody's now: its leases are a silent origin's.
     lease_forget_all(replica);
@@ -395,11 +402,19 @@ int replica_commit_apply(struct replica *replica, const struct commit_input *inp
         fault = lease_rehide(replica);
     if (!fault)
         fault = bounded_even(replica);
+    if (!fault)
+        fault = members_sweep(replica);
     if (!fault) {
         sketches_settle(replica);
         collect_step(replica);
     }
     return fault;
+}
+
+void replica_reclaim(struct replica *replica)
+{
+    if (replica->lists_count == 0)
+        keyspace_reclaim(replica->keyspace);
 }
 
 int replica_commit_sync(struct replica *replica)
@@ -425,6 +440,6 @@ int replica_commit_sync(struct replica *replica)
     feed_mark(replica);
     struct event committed = {.type = EVENT_COMMITTED, .now_ms = replica->now_ms};
     replica_event(replica, &committed);
-    keyspace_reclaim(replica->keyspace);
+    replica_reclaim(replica);
     return 0;
 }

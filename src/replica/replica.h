@@ -17,13 +17,14 @@
 
 struct replica;
 
-enum change_op { CHANGE_ADD, CHANGE_RESET, CHANGE_SET, CHANGE_CREATE, CHANGE_MEMBER, CHANGE_LEASE };
+enum change_op { CHANGE_ADD, CHANGE_RESET, CHANGE_SET, CHANGE_CREATE, CHANGE_REMOVE, CHANGE_LEASE };
 enum change_origin { CHANGE_LOCAL, CHANGE_PEER, CHANGE_EXPIRY };
 
 // One applied change of a key, as the hook sees it. Several changes of a key between two pulls are
 // one: `previous` is from before the first, `amount` their sum, `op` and `origin` the last one's.
 struct change {
-    struct span key; // borrows until the next commit
+    struct span key;    // borrows until the next commit
+    struct span member; // likewise; ptr NULL: several, or the key itself
     enum cell_type type;
     enum change_op op;
     enum change_origin origin;
@@ -80,6 +81,9 @@ int replica_commit_sync(struct replica *replica);
 // that commit to acknowledge what they wrote: a later one will.
 bool replica_is_drained(const struct replica *replica);
 const char *replica_error(const struct replica *replica); // what failed, for the operator
+
+// Gives back what was removed and nobody can still look at; a commit does so too.
+void replica_reclaim(struct replica *replica);
 
 // Changes after `cursor` (0 at first) in order, at most `max`; returns how many, moves the cursor.
 // When it fell behind the change order, a walk over the keyspace finds the rest: never lost, only

@@ -290,9 +290,13 @@ static int call_change(lua_State *lua)
 {
     const struct script_event *event = lua_touserdata(lua, 1);
     lua_getglobal(lua, "on_change");
-    lua_createtable(lua, 0, 10);
+    lua_createtable(lua, 0, 11);
     lua_pushlstring(lua, (const char *)event->key.ptr, event->key.len);
     lua_setfield(lua, -2, "key");
+    if (event->member.ptr) {
+        lua_pushlstring(lua, (const char *)event->member.ptr, event->member.len);
+        lua_setfield(lua, -2, "member");
+    }
     set_text(lua, "type", event->type);
     set_text(lua, "op", event->op);
     set_text(lua, "origin", event->origin);

@@ -6,9 +6,9 @@
 // The program sees:  redis.publish(channel, message) -> receivers
 //                    redis.log([level,] message)
 //                    quipu.quote(bytes) -> a JSON string literal
-// and defines        on_change(event), event = { key, type, value, previous, amount, op, origin,
-//                    version, time_ms }; integers beyond 2^53 are decimal strings, an unknown or
-//                    vanished one is nil.
+// and defines        on_change(event), event = { key, type, value, previous, amount, op,
+//                    member, origin, version, time_ms }; integers beyond 2^53 are decimal strings,
+//                    an unknown or vanished one is nil.
 //
 // Life: new (runs the program's top level) -> change ... -> free. One thread at a time.
 #pragma once
@@ -22,6 +22,7 @@ struct script;
 
 struct script_event {
     struct span key;
+    struct span member; // ptr NULL: nil
     const char *type, *op, *origin;
     bool is_live;      // false: the key is gone, `value` is nil
     bool has_previous; // false: `previous` and `amount` are nil

@@ -172,12 +172,20 @@ size_t reply_open_array(struct reply *reply)
     return mark;
 }
 
+size_t reply_open_set(struct reply *reply)
+{
+    size_t mark = reply_open_array(reply);
+    if (is_resp3(reply) && !buf_has_failed(reply->out))
+        reply->out->ptr[mark] = '~';
+    return mark;
+}
+
 void reply_close_array(struct reply *reply, size_t mark, size_t count)
 {
     struct buf *out = reply->out;
     if (buf_has_failed(out))
         return;
-    uint8_t head[DECIMAL_LEN_MAX + 1] = {'*'};
+    uint8_t head[DECIMAL_LEN_MAX + 1] = {out->ptr[mark]};
     size_t len = (size_t)(decimal_write_unsigned(head + 1, count) - head);
     assert(len <= 1 + ARRAY_HEAD_DIGITS);
     size_t body = mark + 1 + ARRAY_HEAD_DIGITS;
@@ -232,6 +240,7 @@ static const char *const formats[REPLY_ERROR_CODES] = {
     [REPLY_ERROR_NO_REPLICA] = "QUIPU no replica named '%s' is known",
     [REPLY_ERROR_TOKEN] = "QUIPU not a token",
     [REPLY_ERROR_GROW_ONLY] = "QUIPU a gcounter only grows",
+    [REPLY_ERROR_GROW_SET] = "QUIPU a gset only grows: no member can be taken out",
 };
 
 const char *reply_error_format(enum reply_error_code code)

@@ -37,8 +37,9 @@ void reply_double(struct reply *reply, double value);
 // Text with a format of three letters, "txt"; a bulk string in RESP2 (as INFO answers).
 void reply_verbatim(struct reply *reply, const char *format, struct span text);
 
-// An array whose length is known only at its end: reserve, then close with the mark.
+// An array or a set whose length is known only at its end: reserve, then close with the mark.
 size_t reply_open_array(struct reply *reply);
+size_t reply_open_set(struct reply *reply);
 void reply_close_array(struct reply *reply, size_t mark, size_t count);
 
 // Every error text of the database, one table in reply.c; "%s" in it is the detail of
@@ -77,6 +78,7 @@ enum reply_error_code {
     REPLY_ERROR_NO_REPLICA, // detail: name
     REPLY_ERROR_TOKEN,
     REPLY_ERROR_GROW_ONLY, // a decrement of a counter that only grows
+    REPLY_ERROR_GROW_SET,  // a removal from a set that only grows
     REPLY_ERROR_CODES,
 };
 

@@ -282,7 +282,9 @@ static void apply(struct desk *desk, struct call *call)
     struct pending pending = {.desk = desk, .call = call, .outcome = COMMAND_E_LATER};
     call->replica = desk->replica;
     call->server = &desk->server;
-    for (unsigned i = 0; i < TRIES_MAX && pending.outcome == COMMAND_E_LATER; i++) {
+    for (unsigned i = 0; i < TRIES_MAX && pending.outcome >= COMMAND_E_LATER; i++) {
+        if (pending.outcome == COMMAND_E_MORE)
+            i = 0;
         if ((call->command->flags & COMMAND_COMMIT) && call->later == 0) {
             commit_with(desk, &pending);
         } else {

@@ -128,7 +128,7 @@ void story_set(struct story *story, unsigned node, unsigned unit, int64_t value)
 
 void story_gadd(struct story *story, unsigned node, unsigned unit)
 {
-    run_order(story, (struct order){.kind = ORDER_GADD, .node = node, .unit = unit});
+    run_order(story, (struct order){.kind = ORDER_ADD, .node = node, .unit = unit});
 }
 
 void story_keep_disk(struct story *story, unsigned node)

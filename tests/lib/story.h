@@ -5,7 +5,7 @@
 #pragma once
 #include "sim/world.h"
 
-enum { LIKES, VIEWS, STOCK, FANS = GHOST_SET, ADA = GHOST_SET + 1, BOB };
+enum { LIKES, VIEWS, STOCK, FANS = GHOST_GSET, ADA, BOB, TAGS = GHOST_SET, TAG_ADA, TAG_BOB };
 
 struct story {
     struct world *world;

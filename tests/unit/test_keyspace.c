@@ -360,22 +360,103 @@ static void members_hang_on_their_key(void **state)
     struct record *parent = find(keyspace, &key);
     assert_non_null(parent);
     assert_false(keyspace_remove(keyspace, parent, 0));
-    unsigned count = 0;
-    for (struct record *child = record_first_child(parent); child; child = record_next_child(child))
-        count++;
-    assert_int_equal(count, 100);
+    assert_int_equal(record_children_count(parent), 0); // none is live
     for (unsigned i = 0; i < 100; i++) {
         assert_int_equal(record_has_live_child(parent), i != 0);
+        assert_int_equal(record_children_reserve(keyspace, parent), 0);
         record_mark(keyspace, member[i], RECORD_LIVE, 0, CELL_GSET);
+        assert_ptr_equal(record_child_at(parent, i), member[i]);
     }
+    assert_int_equal(record_members_count(parent), 100);
+    assert_int_equal(record_members_type(parent), CELL_GSET);
     for (unsigned i = 0; i < 100; i++) {
         assert_true(record_has_live_child(parent));
         record_mark(keyspace, member[i * 37 % 100], 0, RECORD_LIVE, CELL_GSET);
         assert_true(keyspace_remove(keyspace, member[i * 37 % 100], 0));
+        assert_int_equal(record_members_count(parent), 99 - i);
     }
     assert_false(record_has_live_child(parent));
     assert_null(record_first_child(parent));
     assert_true(keyspace_remove(keyspace, parent, 0));
+    close_all(&fixture);
+}
+
+// A walk from the end to the beginning, with members coming and going in between.
+static void a_walk_down_the_members_meets_all_that_stay(void **state)
+{
+    (void)state;
+    enum { STAY = 600, COME_AND_GO = 1500 };
+    struct fixture fixture;
+    struct keyspace *keyspace = open_keyspace(&fixture, 4);
+    static struct record *member[STAY + COME_AND_GO];
+    static bool is_met[STAY];
+    char text[32];
+    for (unsigned i = 0; i < STAY + COME_AND_GO; i++) {
+        struct address name = key_of(text, i);
+        struct address address = {.kind = UNIT_MEMBER, .key = span_text("fans"), .sub = name.key};
+        member[i] = obtain(keyspace, &address, CELL_SET);
+    }
+    struct record *parent = record_parent(member[0]);
+    for (unsigned i = 0; i < STAY + COME_AND_GO; i++) {
+        assert_int_equal(record_children_reserve(keyspace, parent), 0);
+        record_mark(keyspace, member[i * 211 % (STAY + COME_AND_GO)], RECORD_LIVE, 0, CELL_SET);
+    }
+    unsigned moved = STAY;
+    for (uint32_t at = record_children_count(parent); at-- > 0;) {
+        if (at >= record_children_count(parent))
+            continue;
+        struct record *child = record_child_at(parent, at);
+        for (unsigned i = 0; i < STAY; i++)
+            is_met[i] |= member[i] == child;
+        struct record *other = member[moved];
+        moved = moved + 1 < STAY + COME_AND_GO ? moved + 1 : STAY;
+        bool is_live = record_flags(other) & RECORD_LIVE;
+        assert_int_equal(record_children_reserve(keyspace, parent), 0);
+        record_mark(keyspace, other, is_live ? 0 : RECORD_LIVE, is_live ? RECORD_LIVE : 0,
+                    CELL_SET);
+    }
+    for (unsigned i = 0; i < STAY; i++)
+        assert_true(is_met[i]);
+    close_all(&fixture);
+}
+
+static void a_released_set_is_gone_at_once_and_swept_later(void **state)
+{
+    (void)state;
+    enum { MEMBERS = 2000 };
+    struct fixture fixture;
+    struct keyspace *keyspace = open_keyspace(&fixture, 4);
+    static struct record *member[MEMBERS];
+    char text[32];
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        struct address name = key_of(text, i);
+        struct address address = {.kind = UNIT_MEMBER, .key = span_text("fans"), .sub = name.key};
+        member[i] = obtain(keyspace, &address, CELL_SET);
+        assert_int_equal(record_children_reserve(keyspace, record_parent(member[0])), 0);
+        record_mark(keyspace, member[i], RECORD_LIVE, 0, CELL_SET);
+    }
+    struct record *parent = record_parent(member[0]);
+    struct address lease = {
+        .kind = UNIT_LEASE, .key = span_text("fans"), .sub = span_text("somebody")};
+    struct record *other = obtain(keyspace, &lease, CELL_PRESENCE);
+    record_mark(keyspace, other, RECORD_LIVE, 0, CELL_PRESENCE);
+    assert_int_equal(record_release(keyspace, parent), 0);
+    assert_int_equal(record_members_count(parent), 0);
+    assert_int_equal(record_children_count(parent), 1);
+    assert_ptr_equal(record_first_child(parent), other);
+    assert_true(record_flags(other) & RECORD_LIVE);
+    for (unsigned i = 0; i < MEMBERS; i++)
+        assert_true(record_is_stale(member[i]) && !(record_flags(member[i]) & RECORD_LIVE));
+    record_unstale(member[7]); // added again before the sweep came
+    assert_int_equal(record_children_reserve(keyspace, parent), 0);
+    record_mark(keyspace, member[7], RECORD_LIVE, 0, CELL_SET);
+    assert_true(record_flags(member[7]) & RECORD_LIVE);
+    unsigned taken = 0;
+    for (struct record *child; (child = record_take_stale(keyspace, parent)); taken++)
+        assert_true(child != member[7] && keyspace_remove(keyspace, child, 0));
+    assert_int_equal(taken, MEMBERS - 1);
+    assert_false(record_has_stale(parent));
+    assert_ptr_equal(record_child_at(parent, 1), member[7]);
     close_all(&fixture);
 }
 
@@ -479,6 +560,8 @@ int main(void)
         cmocka_unit_test(cells_are_kept_in_place_while_they_fit),
         cmocka_unit_test(cells_of_any_size_come_back),
         cmocka_unit_test(members_hang_on_their_key),
+        cmocka_unit_test(a_walk_down_the_members_meets_all_that_stay),
+        cmocka_unit_test(a_released_set_is_gone_at_once_and_swept_later),
         cmocka_unit_test(the_change_order_keeps_each_record_at_its_newest_place),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(what_the_dirty_queue_had_no_memory_for_is_drained_too),

@@ -253,17 +253,18 @@ static void assert_read(const char *text, size_t len)
 static void the_layout_is_what_it_says(void **state)
 {
     (void)state;
-    READ("\x00\x01k\x01\x00\x05\x00\x02");                     // a life
-    READ("\x00\x01k\x03\x00\x05\x04\x00\x02");                 // with a later write
-    READ("\x00\x01k\x05\x00\x05\x01\x02\x01\x02");             // cut in part
-    READ("\x00\x01k\x05\x00\x05\x01\x02\x00");                 // cut whole
-    READ("\x00\x01k\x40\x03\x00\x05");                         // a presence
-    READ("\x00\x01k\x10\x00\x05\x04\0\0\0\0\0\0\0\0\x02");     // a base
-    READ("\x00\x01k\x20\x00\x05\x04");                         // a base that is cut
-    READ("\x00\x01k\x80\x01\x00\x05\x01\x00\x02\x02");         // a lease
-    READ("\x00\x01k\x08\x00\x05\x04\x01\x00\x01\x00\x02\x00"); // a record of a life
-    READ("\x00\x01k\x08\x00\x05\x00\x01\x00\x00\x01");         // of a base
-    READ("\x01\x01k\x01m\x01\x00\x05\x00\x02");                // a member
+    READ("\x00\x01k\x01\x00\x05\x00\x02");                         // a life
+    READ("\x00\x01k\x03\x00\x05\x04\x00\x02");                     // with a later write
+    READ("\x00\x01k\x05\x00\x05\x01\x02\x01\x02");                 // cut in part
+    READ("\x00\x01k\x05\x00\x05\x01\x02\x00");                     // cut whole
+    READ("\x00\x01k\x40\x03\x00\x05");                             // a presence
+    READ("\x00\x01k\x10\x00\x05\x04\0\0\0\0\0\0\0\0\x02");         // a base
+    READ("\x00\x01k\x20\x00\x05\x04");                             // a base that is cut
+    READ("\x00\x01k\x80\x01\x00\x05\x01\x00\x02\x02");             // a lease
+    READ("\x00\x01k\x08\x00\x05\x04\x01\x00\x01\x00\x02\x00\x00"); // a record of a life
+    READ("\x00\x01k\x08\x00\x05\x00\x01\x00\x00\x01\x00");         // of a base
+    READ("\x00\x01k\x08\x00\x05\x00\x01\x00\x00\x00\x07");         // of a whole set
+    READ("\x01\x01k\x01m\x01\x00\x05\x00\x02");                    // a member
 }
 
 static void what_a_cell_cannot_be_is_refused(void **state)
@@ -291,13 +292,13 @@ static void what_a_cell_cannot_be_is_refused(void **state)
 static void what_a_record_cannot_be_is_refused(void **state)
 {
     (void)state;
-    REFUSED("\x00\x01k\x08\x00\x05\x00\x00");                             // of nothing
-    REFUSED("\x00\x01k\x08\x00\x05\x05\x01\x00\x01\x00\x02\x00");         // at 0
-    REFUSED("\x00\x01k\x08\x00\x05\x00\x01\x00\x00\x00");                 // an empty entry
-    REFUSED("\x00\x01k\x08\x00\x05\x00\x01\x09\x01\x00\x02\x00");         // an unknown origin
-    REFUSED("\x00\x01k\x08\x00\x05\x00\x01\x00\x01\x01\x02\x00");         // born at 0
-    REFUSED("\x00\x01k\x08\x00\x05\x00\x02\x00\x00\x01\x00\x00\x01");     // one origin twice
-    REFUSED("\x00\x01k\x08\x00\x05\x00\xff\xff\xff\xff\x0f\x00\x00\x01"); // more than there is
+    REFUSED("\x00\x01k\x08\x00\x05\x00\x00");                                 // of nothing
+    REFUSED("\x00\x01k\x08\x00\x05\x05\x01\x00\x01\x00\x02\x00\x00");         // at 0
+    REFUSED("\x00\x01k\x08\x00\x05\x00\x01\x00\x00\x00\x00");                 // an empty entry
+    REFUSED("\x00\x01k\x08\x00\x05\x00\x01\x09\x01\x00\x02\x00\x00");         // an unknown origin
+    REFUSED("\x00\x01k\x08\x00\x05\x00\x01\x00\x01\x01\x02\x00\x00");         // born at 0
+    REFUSED("\x00\x01k\x08\x00\x05\x00\x02\x00\x00\x01\x00\x00\x00\x01\x00"); // one origin twice
+    REFUSED("\x00\x01k\x08\x00\x05\x00\xff\xff\xff\xff\x0f\x00\x00\x01\x00"); // more than there is
 }
 
 static void counts_beyond_the_bytes_allocate_nothing(void **state)

@@ -205,7 +205,7 @@ static void changes_have_redis_names(void **state)
         {{.type = CELL_COUNTER, .op = CHANGE_SET, .is_live = true}, "set", NOTIFY_STRING},
         {{.type = CELL_COUNTER, .op = CHANGE_RESET}, "del", NOTIFY_GENERIC},
         {{.type = CELL_COUNTER, .origin = CHANGE_EXPIRY}, "expired", NOTIFY_EXPIRED},
-        {{.type = CELL_GSET, .op = CHANGE_MEMBER, .is_live = true}, "sadd", NOTIFY_SET},
+        {{.type = CELL_GSET, .op = CHANGE_ADD, .is_live = true}, "sadd", NOTIFY_SET},
         {{.type = CELL_GSET, .is_live = true, .has_previous = true, .value = 1, .previous = 2},
          "srem",
          NOTIFY_SET},

@@ -71,12 +71,56 @@ static struct ghost_view view_of_unit(const struct ghost_log *log, const struct 
     return view;
 }
 
+static uint64_t newest_of(const struct ghost_unit *dots, const struct ghost_mark *marks)
+{
+    uint64_t newest_s = 0;
+    for (size_t i = 0; i < dots->count; i++) {
+        const struct ghost_entry *dot = &dots->list[i];
+        if (!dot->is_lost && dot->sequence <= marks[dot->incarnation].seen && dot->stamp > newest_s)
+            newest_s = dot->stamp;
+    }
+    return newest_s;
+}
+
+// What of a token's adds is counted in the counter and must not be: all of them when a reset has
+// observed one, else all but the one of the least incarnation.
+static int64_t surplus(const struct ghost_log *log, const struct ghost *ghost, unsigned token)
+{
+    const struct ghost_unit *dots = &log->unit[token];
+    const struct ghost_mark *known = ghost->mark[token], *counted;
+    const struct ghost_entry *least = NULL;
+    uint64_t newest_s = newest_of(dots, known);
+    bool is_any_cut = false;
+    int64_t sum = 0;
+    counted = ghost->mark[ghost_counter_of(token)];
+    for (size_t i = 0; i < dots->count; i++) {
+        const struct ghost_entry *dot = &dots->list[i];
+        uint8_t who = dot->incarnation;
+        if (dot->is_lost || dot->sequence > known[who].seen || dot->sequence > counted[who].seen ||
+            dot->stamp + log->token_window_s < newest_s)
+            continue;
+        is_any_cut |= dot->sequence <= counted[who].cut;
+        if (dot->sequence <= counted[who].cut)
+            continue;
+        sum += dot->amount;
+        if (!least || incarnation_compare(&log->incarnations[who],
+                                          &log->incarnations[least->incarnation]) < 0)
+            least = dot;
+    }
+    return least && !is_any_cut ? sum - least->amount : sum;
+}
+
 struct ghost_view ghost_view(const struct ghost_log *log, const struct ghost *ghost, unsigned unit)
 {
+    if (unit >= GHOST_TOKEN)
+        return (struct ghost_view){0}; // a token shows nothing by itself
     struct ghost_view view = view_of_unit(log, ghost, unit);
+    for (unsigned i = GHOST_TOKEN + unit; view.is_live && unit < GHOST_COUNTERS && i < GHOST_UNITS;
+         i += GHOST_COUNTERS)
+        view.value -= surplus(log, ghost, i);
     if (ghost_is_member(unit))
         view.value = view.is_live;
-    for (unsigned i = GHOST_SKETCH + 1; unit == GHOST_SKETCH && i < GHOST_UNITS; i++)
+    for (unsigned i = GHOST_SKETCH + 1; unit == GHOST_SKETCH && i < GHOST_TOKEN; i++)
         view.is_live |= view_of_unit(log, ghost, i).is_live;
     for (unsigned i = unit + 1; ghost_is_set(unit) && i <= unit + GHOST_MEMBERS; i++) {
         struct ghost_view member = view_of_unit(log, ghost, i);

@@ -13,7 +13,9 @@
 #define GHOST_SET          (GHOST_GSET + 1 + GHOST_MEMBERS) // likewise of one that they leave again
 #define GHOST_SKETCH       (GHOST_SET + 1 + GHOST_MEMBERS)  // the key of a sketch; blocks follow
 #define GHOST_BLOCKS       3
-#define GHOST_UNITS        (GHOST_SKETCH + 1 + GHOST_BLOCKS)
+#define GHOST_TOKEN        (GHOST_SKETCH + 1 + GHOST_BLOCKS)
+#define GHOST_TOKENS       8 // retry tokens, each of one counter
+#define GHOST_UNITS        (GHOST_TOKEN + GHOST_TOKENS)
 #define GHOST_INCARNATIONS 48
 
 struct ghost_mark {
@@ -34,7 +36,7 @@ struct ghost_entry {
     bool is_lost;     // never was, and its maker is gone: its sequence may be used again
     bool is_optional; // was durable, but an older disk took the only copy along
     uint64_t sequence;
-    uint64_t stamp; // of a SET
+    uint64_t stamp; // of a SET; of a token's add, when it was made, in seconds
     int64_t amount;
     uint64_t content; // of a sketch's part: its members, a bit each
 };
@@ -57,6 +59,7 @@ struct ghost_log {
     struct ghost_clearing *clearings;
     struct incarnation incarnations[GHOST_INCARNATIONS];
     uint8_t incarnations_count;
+    uint64_t token_window_s;
 };
 
 void ghost_log_deinit(struct ghost_log *log);
@@ -82,6 +85,11 @@ struct ghost_view ghost_view(const struct ghost_log *log, const struct ghost *gh
 // What is in the unit's part of an incarnation; 0 when it is cut.
 uint64_t ghost_part(const struct ghost_log *log, const struct ghost *ghost, unsigned unit,
                     uint8_t incarnation);
+// The counter that a token's unit belongs to.
+static inline unsigned ghost_counter_of(unsigned token_unit)
+{
+    return (token_unit - GHOST_TOKEN) % GHOST_COUNTERS;
+}
 // An observed reset: everything seen is cut.
 void ghost_reset(struct ghost *ghost, unsigned unit);
 // The receiver gets one incarnation's cell from the sender, with all it says of that incarnation.

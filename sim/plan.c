@@ -84,7 +84,10 @@ void plan_draw(struct plan *plan, struct prng *prng)
                           .removal_per_mille = (unsigned)PICK(prng, 0, 200, 400),
                           .visit_per_mille = (unsigned)PICK(prng, 0, 20, 100),
                           .stock_per_mille = (unsigned)PICK(prng, 0, 100, 400),
-                          .sketch_bytes = PICK(prng, 1, 8, 24, 512)};
+                          .sketch_bytes = PICK(prng, 1, 8, 24, 512),
+                          .token_per_mille = (unsigned)PICK(prng, 0, 30, 150, 400),
+                          .leap_per_mille = (unsigned)PICK(prng, 0, 0, 200, 500),
+                          .token_window_ms = PICK(prng, 1000000, 3000000)};
     plan->is_patient = prng_below(prng, 2);
     plan->start_wait_ms = plan->is_patient ? WORLD_NEVER / 4 : PICK(prng, 500, 2000);
     draw_faults(plan, prng);
@@ -104,7 +107,8 @@ void plan_print(const struct plan *plan)
     printf(
         "nodes %u, joiners %u%s, commit %llu ms, delay %llu ms, slow %u, lossy %u, start-wait %s, "
         "round %zu B, step %u, segment %llu B, snapshot %llu B, operation %llu ms, fault %llu "
-        "ms, reset %u, set %u, member %u, removal %u, visit %u, stock %u, sketch %zu B\nfaults:",
+        "ms, reset %u, set %u, member %u, removal %u, visit %u, stock %u, sketch %zu B, token %u, "
+        "leap %u\nfaults:",
         plan->nodes_count, plan->joiners_count, plan->is_join_narrow ? " narrow" : "",
         (unsigned long long)plan->commit_ms, (unsigned long long)plan->delay_ms,
         plan->slow_per_mille, plan->lossy_per_mille, plan->is_patient ? "forever" : "short",
@@ -112,7 +116,7 @@ void plan_print(const struct plan *plan)
         (unsigned long long)plan->snapshot_after_bytes, (unsigned long long)plan->op_ms,
         (unsigned long long)plan->fault_ms, plan->reset_per_mille, plan->set_per_mille,
         plan->member_per_mille, plan->removal_per_mille, plan->visit_per_mille,
-        plan->stock_per_mille, plan->sketch_bytes);
+        plan->stock_per_mille, plan->sketch_bytes, plan->token_per_mille, plan->leap_per_mille);
     for (unsigned fault = 0; fault < FAULTS_COUNT; fault++) {
         if (plan->weight[fault])
             printf(" %s %u", fault_names[fault], plan->weight[fault]);

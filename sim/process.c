@@ -120,6 +120,8 @@ static struct replica_options options_of(struct world *world, struct sim_node *s
                                       .snapshot_after_bytes = world->plan.snapshot_after_bytes,
                                       .round_bytes = world->plan.round_bytes,
                                       .sketch_bytes = world->plan.sketch_bytes,
+                                      .token_window_ms = world->plan.token_window_ms,
+                                      .clock_skew_ms = TOKENS_SKEW_MS,
                                       .scan_step = world->plan.scan_step};
     random_incarnation(world, &options.fresh);
     random_incarnation(world, &options.spare);
@@ -167,7 +169,10 @@ static bool is_commit_found(struct world *world, struct sim_node *self, unsigned
     bool is_found = false;
     if (origin != ORIGIN_NONE && record && record_load(record, &unit_cells) == 0) {
         const struct cell *cell = unit_find(&unit_cells, origin);
-        uint64_t seen = cell ? cell->write : 0, cut = cell ? cell->cut_write : 0;
+        uint64_t seen = !cell                 ? 0
+                        : unit >= GHOST_TOKEN ? cell->sequence
+                                              : cell->write,
+                 cut = cell ? cell->cut_write : 0;
         if (cell && cell->base.sequence > seen)
             seen = cell->base.sequence;
         if (cell && cell->base.cut > cut)
@@ -258,6 +263,7 @@ static void count(struct world *world, const struct sim_node *self)
     world->counts.snapshots += counts.snapshots;
     world->counts.walks += counts.walks;
     world->counts.collected += counts.collected;
+    world->counts.forgotten += counts.tokens_forgotten;
 }
 
 void process_close(struct world *world, unsigned node)
@@ -354,11 +360,11 @@ static int apply(struct world *world, unsigned node)
     struct sim_node *self = &world->node[node];
     self->is_in_doubt = true;
     struct workload_requests_ctx requests = {world, node};
-    struct commit_input input = {
-        .now_ms = world->now_ms - self->start_ms,
-        .wall_ms = (uint64_t)((int64_t)(1000000 + world->now_ms) + self->clock_off_ms),
-        .requests = workload_requests,
-        .ctx = &requests};
+    struct commit_input input = {.now_ms = world->now_ms - self->start_ms,
+                                 .wall_ms =
+                                     (uint64_t)((int64_t)world_wall_ms(world) + self->clock_off_ms),
+                                 .requests = workload_requests,
+                                 .ctx = &requests};
     int fault = replica_commit_apply(self->replica, &input);
     if (!fault)
         net_joined(world, node);

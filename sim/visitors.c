@@ -71,7 +71,7 @@ static uint64_t members_of_block(const struct crowd *crowd, unsigned block)
 static uint64_t must_count(const struct world *world, const struct sim_node *self)
 {
     uint64_t members = 0;
-    for (unsigned unit = GHOST_SKETCH; unit < GHOST_UNITS; unit++) {
+    for (unsigned unit = GHOST_SKETCH; unit < GHOST_TOKEN; unit++) {
         for (uint8_t i = 0; i < world->log.incarnations_count; i++)
             members |= ghost_part(&world->log, &self->ghost, unit, i);
     }

@@ -13,6 +13,8 @@ struct address workload_address(unsigned unit)
 {
     if (unit < GHOST_COUNTERS)
         return (struct address){.kind = UNIT_KEY, .key = span_text(counters[unit])};
+    if (unit >= GHOST_TOKEN)
+        return tokens_address(unit);
     if (unit >= GHOST_SKETCH)
         return visitors_address(unit - GHOST_SKETCH);
     unsigned set = unit < GHOST_SET ? GHOST_GSET : GHOST_SET;
@@ -185,7 +187,7 @@ static void reset(struct world *world, unsigned node, unsigned unit)
     ghost_reset(&self->ghost, unit);
     for (unsigned i = unit + 1; ghost_is_set(unit) && i <= unit + GHOST_MEMBERS; i++)
         ghost_reset(&self->ghost, i);
-    for (unsigned i = GHOST_SKETCH + 1; unit == GHOST_SKETCH && i < GHOST_UNITS; i++)
+    for (unsigned i = GHOST_SKETCH + 1; unit == GHOST_SKETCH && i < GHOST_TOKEN; i++)
         ghost_reset(&self->ghost, i);
     if (clearing)
         clearing->sequence = workload_own(self, unit).reset;
@@ -303,6 +305,8 @@ static void draw_requests(struct world *world, unsigned node)
         unsigned unit = (unsigned)prng_below(prng, GHOST_COUNTERS);
         set(world, node, unit, (int64_t)prng_below(prng, 1000));
     }
+    if (world_chance(world, world->plan.token_per_mille))
+        tokens_add(world, node, (unsigned)prng_below(prng, GHOST_TOKENS));
     if (world_chance(world, 50))
         workload_step(world, node);
 }
@@ -317,6 +321,8 @@ static void carry_out_order(struct world *world, unsigned node)
         reset(world, node, order.unit);
     else if (order.kind == ORDER_SET)
         set(world, node, order.unit, order.value);
+    else if (order.kind == ORDER_ONCE)
+        tokens_add(world, node, order.unit);
     else if (order.kind == ORDER_ADD)
         add_member(world, node, order.unit);
     else

@@ -83,6 +83,9 @@ void world_init(struct world *world, const struct world_options *options)
         world->plan = *options->plan;
     else
         plan_draw(&world->plan, &world->prng);
+    if (world->plan.token_window_ms == 0)
+        world->plan.token_window_ms = 86400000;
+    world->log.token_window_s = world->plan.token_window_ms / 1000;
     for (unsigned node = 0; node < WORLD_NODES_MAX; node++)
         init_node(world, node);
     world->nodes_count = world->plan.nodes_count;
@@ -181,6 +184,8 @@ static void turn_clients(struct world *world)
 {
     if (world->now_ms >= world->phase_ms) {
         world->is_quiet = !world->is_quiet;
+        if (world_chance(world, world->plan.leap_per_mille))
+            tokens_leap(world);
         world->phase_ms = world->now_ms + world_around(world, world->is_quiet ? QUIET_MS : BUSY_MS);
         world->op_ms = world->now_ms + 1;
     }
@@ -276,6 +281,7 @@ static void heal(struct world *world)
         return;
     world_note(world, 0, "everything is deleted");
     owners_silence(world);
+    tokens_leap(world);
     world->is_clearing = true;
     world->clear_ms = world->now_ms;
     if (!run_until(world, workload_is_cleared, CLEARED_MS))

@@ -11,8 +11,9 @@
 
 #define WORLD_NODES_MAX 5
 #define WORLD_CONNS_MAX 256
-#define WORLD_OWNERS    3 // of presence leases
-#define WORLD_KEEP_MAX  4 // older disks of a node, to be restored
+#define WORLD_OWNERS    3      // of presence leases
+#define WORLD_KEEP_MAX  4      // older disks of a node, to be restored
+#define TOKENS_SKEW_MS  500000 // more than FAULT_CLOCK makes
 #define WORLD_NEVER     UINT64_MAX
 
 struct plan;
@@ -66,6 +67,8 @@ struct plan {
     unsigned stock_per_mille;
     unsigned removal_per_mille; // of what is done to members
     size_t sketch_bytes;
+    unsigned token_per_mille, leap_per_mille; // of commits; of phases
+    uint64_t token_window_ms;
     unsigned weight[FAULTS_COUNT];
     unsigned weights_sum;
 };
@@ -121,7 +124,7 @@ struct stock {
 
 // A client's request that changes more than an amount: runs in the node's next commit.
 struct order {
-    enum order_kind { ORDER_NONE, ORDER_DEL, ORDER_SET, ORDER_ADD, ORDER_REMOVE } kind;
+    enum order_kind { ORDER_NONE, ORDER_DEL, ORDER_SET, ORDER_ADD, ORDER_REMOVE, ORDER_ONCE } kind;
     unsigned node, unit;
     int64_t value;
 };
@@ -195,9 +198,9 @@ struct sim_node {
 };
 
 struct world_counts {
-    uint64_t adds, resets, sets, members, removals, visits, sales, refused, heartbeats, commits,
-        restarts, joins, renewals, snapshots, walks, collected, drops, duplicates, reorders,
-        refusals, steps;
+    uint64_t adds, resets, sets, members, removals, visits, sales, refused, tokens, retries,
+        forgotten, leaps, heartbeats, commits, restarts, joins, renewals, snapshots, walks,
+        collected, drops, duplicates, reorders, refusals, steps;
     uint64_t faults[FAULTS_COUNT];
 };
 
@@ -217,6 +220,8 @@ struct world {
     bool is_quiet;    // a phase without operations
     uint64_t op_ms, fault_ms, phase_ms, clear_ms; // next
     struct order order;
+    uint64_t leap_ms;                     // all wall clocks have gone so much more
+    uint64_t token_made_ms[GHOST_TOKENS]; // by the right time; 0: not yet
     struct owner owner[WORLD_OWNERS];
     struct stock stock;
     struct ghost_log log;
@@ -289,6 +294,12 @@ struct workload_requests_ctx {
     struct world *world;
     unsigned node;
 };
+
+// tokens.c
+uint64_t world_wall_ms(const struct world *world); // a clock that is right
+struct address tokens_address(unsigned unit);
+void tokens_add(struct world *world, unsigned node, unsigned token); // in a commit
+void tokens_leap(struct world *world); // so much time passes that tokens are old
 
 // owners.c
 void owners_init(struct world *world);

@@ -11,15 +11,21 @@
 #include "command/set.h"
 #include "replica/change.h"
 
-static const char no_retry_tokens[] =
-    "ERR INCRBY and DECRBY with an ID, which a retry could not count twice, are not in this "
-    "version: nothing was added";
+static const char token_is_old[] =
+    "OLDTOKEN the token was made longer ago than --token-window: whether it was counted then is "
+    "not known any more; nothing was added";
+static const char token_is_early[] =
+    "ERR the token was made later than now by this replica's clock: nothing was added";
+static const char token_is_long[] =
+    "ERR a token has 1 to " LIMIT_TEXT(LIMIT_TOKEN_BYTES) " bytes: nothing was added";
 static const char only_integers[] =
     "ERR quipu holds counters: the value of SET must be an integer (sets: GADD, presence: "
     "PRESENCE.SET)";
 static const char no_set_options[] =
     "ERR SET takes no options here: conditions and times of life need one leader, counters at "
     "many replicas have none; use DEL, SET key value or INCRBY";
+
+#define TOKEN_AT 4u // in INCRBY key n ID token
 
 void reply_out_of_range(struct call *call)
 {
@@ -71,40 +77,76 @@ static int run_add(struct call *call, int64_t amount)
     return outcome ? COMMAND_E_POST : 0;
 }
 
-static int apply_add(struct call *call, int64_t amount)
+static int refuse_add(struct call *call, int outcome)
 {
-    int64_t value, left = 0;
-    int outcome = replica_add(call->replica, call->argv[1], amount, &value);
-    if (outcome == CHANGE_E_TYPE) {
-        outcome = replica_bounded_add(call->replica, call->argv[1], amount, &value, &left);
-        call->is_durable |= amount < 0; // what was taken stays taken
-    }
-    if (outcome == 0) {
-        reply_integer(call->reply, value);
-        return 0;
-    }
-    if (outcome == CHANGE_E_RIGHTS)
-        reply_no_rights(call, left);
-    else if (outcome == CHANGE_E_OVERFLOW)
+    if (outcome == CHANGE_E_OVERFLOW)
         reply_error(call->reply, REPLY_ERROR_OVERFLOW);
     else if (outcome == CHANGE_E_TYPE)
         refuse_type(call, record_type(key_find(call, call->argv[1])));
+    else if (outcome == CHANGE_E_OLD || outcome == CHANGE_E_EARLY)
+        reply_error_text(call->reply, outcome == CHANGE_E_OLD ? token_is_old : token_is_early);
     else
         reply_out_of_memory(call);
     return 0;
 }
 
+// The value after it, and whether it was added now or had been.
+static int apply_once(struct call *call, int64_t amount)
+{
+    struct token_request request = {call->argv[1], call->argv[TOKEN_AT], amount};
+    int64_t value;
+    bool is_added;
+    int outcome = replica_add_once(call->replica, &request, &value, &is_added);
+    if (outcome)
+        return refuse_add(call, outcome);
+    reply_array(call->reply, 2);
+    reply_integer(call->reply, value);
+    reply_integer(call->reply, is_added);
+    return 0;
+}
+
+static bool has_token(const struct call *call)
+{
+    return call->argc > TOKEN_AT;
+}
+
+static int apply_add(struct call *call, int64_t amount)
+{
+    int64_t value, left = 0;
+    if (has_token(call))
+        return apply_once(call, amount);
+    int outcome = replica_add(call->replica, call->argv[1], amount, &value);
+    if (outcome == CHANGE_E_TYPE) {
+        outcome = replica_bounded_add(call->replica, call->argv[1], amount, &value, &left);
+        call->is_durable |= amount < 0; // what was taken stays taken
+    }
+    if (outcome == CHANGE_E_RIGHTS)
+        reply_no_rights(call, left);
+    else if (outcome)
+        return refuse_add(call, outcome);
+    else
+        reply_integer(call->reply, value);
+    return 0;
+}
+
+// Whether what follows the amount is a token. False: the error is written.
+static bool is_token_right(struct call *call)
+{
+    size_t len = call->argc == TOKEN_AT + 1 ? call->argv[TOKEN_AT].len : 0;
+    if (call->argc != TOKEN_AT + 1 || !span_is_word(call->argv[TOKEN_AT - 1], "ID"))
+        reply_error(call->reply, REPLY_ERROR_SYNTAX);
+    else if (len == 0 || len > LIMIT_TOKEN_BYTES)
+        reply_error_text(call->reply, token_is_long);
+    else
+        return key_is_allowed(call, call->argv[1]);
+    return false;
+}
+
 // The amount of INCRBY and DECRBY. False: the error is written.
 static bool parse_amount(struct call *call, int64_t *out_amount)
 {
-    if (call->argc == 5 && span_is_word(call->argv[3], "ID")) {
-        reply_error_text(call->reply, no_retry_tokens);
+    if (call->argc != 3 && !is_token_right(call))
         return false;
-    }
-    if (call->argc != 3) {
-        reply_error(call->reply, REPLY_ERROR_SYNTAX);
-        return false;
-    }
     if (decimal_parse(call->argv[2], out_amount))
         return true;
     reply_error(call->reply, REPLY_ERROR_NOT_INTEGER);
@@ -137,13 +179,17 @@ int run_decr(struct call *call)
 int run_incrby(struct call *call)
 {
     int64_t amount;
-    return parse_amount(call, &amount) ? run_add(call, amount) : 0;
+    if (!parse_amount(call, &amount))
+        return 0;
+    return has_token(call) ? COMMAND_E_POST : run_add(call, amount);
 }
 
 int run_decrby(struct call *call)
 {
     int64_t amount;
-    return parse_decrement(call, &amount) ? run_add(call, amount) : 0;
+    if (!parse_decrement(call, &amount))
+        return 0;
+    return has_token(call) ? COMMAND_E_POST : run_add(call, amount);
 }
 
 int apply_incr(struct call *call)

@@ -193,6 +193,9 @@ static void put_quipu(struct info *info)
     info_put(info, "version:%llu", (number)keyspace_change_newest(info->call->keyspace));
     info_put(info, "records:%llu", (number)keyspace_memory(info->call->keyspace).records_count);
     info_put(info, "collected:%llu", (number)counts.collected);
+    struct token_counts tokens = replica_tokens(info->call->replica);
+    info_put(info, "retry_tokens:%llu", (number)tokens.tokens);
+    info_put(info, "retry_tokens_taken_twice:%llu", (number)tokens.twins);
     info_put(info, "collection_blocked_by:%s", blocker ? blocker : "");
     info_put(info, "hook:%s", server->hook);
     info_put(info, "hook_state:%s", server->hook_state.is_disabled ? "disabled" : "on");

@@ -15,6 +15,7 @@ enum unit_kind {
     UNIT_RIGHT,
     UNIT_SLOT,
     UNIT_BLOCK,
+    UNIT_DEADLINE, // of a key; its sub-key is empty
     UNIT_KINDS_COUNT
 };
 

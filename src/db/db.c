@@ -233,6 +233,8 @@ static int open_replica(struct db *db)
                  .seed = chance(),
                  .boot = chance()},
         .is_new_incarnation = options->is_new_incarnation,
+        .token_window_ms = options->token_window_ms,
+        .clock_skew_ms = options->clock_skew_ms,
         .hash_seed = db->seed};
     random_bytes(&replica.fresh, sizeof replica.fresh);
     random_bytes(&replica.spare, sizeof replica.spare);

@@ -15,6 +15,8 @@
 #define DB_COMMIT_INTERVAL_MAX 10000
 #define DB_START_WAIT_MS       3000
 #define DB_SILENCE_MS          30000
+#define DB_TOKEN_WINDOW_MS     86400000
+#define DB_CLOCK_SKEW_MS       60000
 
 enum db_durability { DB_RELAXED, DB_STRICT };
 
@@ -39,6 +41,8 @@ struct db_options {         // zero it, then set; texts and spans are borrowed u
     const char *acl_path;        // --aclfile; NULL: none
     uint64_t start_wait_ms;      // 0: DB_START_WAIT_MS
     uint64_t silence_ms;         // 0: DB_SILENCE_MS
+    uint64_t token_window_ms;    // 0: DB_TOKEN_WINDOW_MS
+    uint64_t clock_skew_ms;      // 0: DB_CLOCK_SKEW_MS
     bool is_cut_allowed;         // QUIPU.LINK CUT and HEAL
     bool is_new_incarnation;     // --new-incarnation
 };

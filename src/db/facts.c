@@ -69,6 +69,7 @@ void db_print_limits(void)
         const char *unit;
     } rows[] = {
         {"a key, a member or an owner", LIMIT_KEY_BYTES, "bytes"},
+        {"a retry token", LIMIT_TOKEN_BYTES, "bytes"},
         {"a request, all its arguments", LIMIT_REQUEST_BYTES, "bytes"},
         {"arguments of a request", LIMIT_REQUEST_ARGS, ""},
         {"what a transaction holds: queued, watched", LIMIT_QUEUED_BYTES, "bytes"},

@@ -33,6 +33,7 @@ struct children {
     struct child_list list;
     struct stale_list *stale;
     uint64_t records;                // listed or not
+    uint64_t attached;               // of them: tokens and deadlines
     uint32_t live[UNIT_KINDS_COUNT]; // by kind; of members: listed ones
     uint32_t gsets;                  // of the live members
     int64_t sum, noted;
@@ -189,8 +190,12 @@ static void unlist(struct keyspace *keyspace, struct children *children, struct 
 void record_link(struct record *parent, struct record *child)
 {
     struct children *children = children_of(parent);
-    record_links(child)->place = NOWHERE;
     children->records++;
+    if (kind_is_attached(record_kind(child))) {
+        children->attached++;
+        return;
+    }
+    record_links(child)->place = NOWHERE;
     if (record_kind(child) != UNIT_MEMBER)
         list(children, child);
 }
@@ -199,9 +204,11 @@ void record_unlink(struct keyspace *keyspace, struct record *child)
 {
     struct record *parent = record_links(child)->parent;
     struct children *children = children_of(parent);
-    if (record_kind(child) != UNIT_MEMBER)
+    bool is_attached = kind_is_attached(record_kind(child));
+    if (record_kind(child) != UNIT_MEMBER && !is_attached)
         unlist(keyspace, children, child);
-    assert(record_links(child)->place == NOWHERE);
+    assert(is_attached || record_links(child)->place == NOWHERE);
+    children->attached -= is_attached;
     children->records--;
     record_trim_children(keyspace, parent);
 }
@@ -212,6 +219,12 @@ struct record *record_parent(const struct record *record)
 }
 
 // ---- what there is
+
+bool record_has_attached(const struct record *parent)
+{
+    const struct children *children = children_of(parent);
+    return children && children->attached != 0;
+}
 
 uint32_t record_children_count(const struct record *parent)
 {

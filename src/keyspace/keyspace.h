@@ -165,6 +165,9 @@ int record_children_reserve(struct keyspace *keyspace, struct record *parent);
 // A number that the replica thread keeps with a record that has children; 0 at first.
 int64_t record_noted(const struct record *parent);
 void record_note(struct record *parent, int64_t number);
+// Retry tokens and deadlines are attached: they keep the key's record too, but are on no list of
+// its children, are never live, and count for nothing in it.
+bool record_has_attached(const struct record *parent);
 
 // All live members are stale from here on, in one step: not live, their cells still as they were. 0
 // or -ENOMEM. Not when generations have come round to one that is not swept yet: take those first.

@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include "keyspace/keyspace.h"
 
-struct family {                // of a key that has or had members or leases
+struct family {                // of a key that has or had children
     struct children *children; // NULL: none now
 };
 
@@ -17,8 +17,14 @@ struct wide {        // cells that do not fit in their record, in memory of thei
 
 struct child_links { // of a member or lease, between the record's head and its bytes
     struct record *parent;
-    uint32_t place; // in the key's array of what is shown, or of what was (children.c)
+    uint32_t place; // not of what is attached: in the key's array of what is shown, or of what was
+                    // (children.c)
 };
+
+static inline bool kind_is_attached(enum unit_kind kind)
+{
+    return kind == UNIT_TOKEN || kind == UNIT_DEADLINE;
+}
 
 // Behind the head: the links of a child, then key, member or owner, then room for the packed cells.
 // The room of a wide record has the address of its cells, that of one removed the next such record.
@@ -30,6 +36,7 @@ struct record {
 };
 
 #define RECORD_ROOM_MIN 12u // at least; a block's size is a multiple of 8
+#define RECORD_ROOM_DOT 20u // a retry token's one dot, with its time
 
 #define STATE_TYPE_SHIFT 8
 #define STATE_KIND_SHIFT 12

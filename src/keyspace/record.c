@@ -6,15 +6,24 @@
 #include "base/hash.h"
 #include "keyspace/private.h"
 
+// What hangs on a key without being part of what it shows is on no list of it: one pointer.
+static size_t links_size(enum unit_kind kind)
+{
+    if (kind == UNIT_KEY)
+        return 0;
+    return kind_is_attached(kind) ? sizeof(struct record *) : sizeof(struct child_links);
+}
+
 static size_t head_size(enum unit_kind kind)
 {
     return kind == UNIT_KEY ? offsetof(struct record, bytes)
-                            : sizeof(struct record) + sizeof(struct child_links);
+                            : sizeof(struct record) + links_size(kind);
 }
 
 static size_t size_of(enum unit_kind kind, size_t len)
 {
-    return (head_size(kind) + len + RECORD_ROOM_MIN + SLAB_STEP - 1) & ~(size_t)(SLAB_STEP - 1);
+    size_t room = kind == UNIT_TOKEN ? RECORD_ROOM_DOT : RECORD_ROOM_MIN;
+    return (head_size(kind) + len + room + SLAB_STEP - 1) & ~(size_t)(SLAB_STEP - 1);
 }
 
 static uint8_t *own_start(const struct record *record)
@@ -41,7 +50,7 @@ struct record *record_new(struct keyspace *keyspace, const struct address *addre
     atomic_init(&record->state,
                 (uint32_t)type << STATE_TYPE_SHIFT | (uint32_t)address->kind << STATE_KIND_SHIFT);
     if (parent)
-        *record_links(record) = (struct child_links){.parent = parent};
+        record_links(record)->parent = parent;
     if (bytes.len)
         memcpy(own_start(record), bytes.ptr, bytes.len);
     atomic_fetch_add_explicit(&keyspace->records_count, 1, memory_order_relaxed);

@@ -81,10 +81,21 @@ static enum cell_type type_by_children(const struct record *parent)
                                         : type_by_child(record_first_child(parent));
 }
 
+// Without what retries made too much of.
+static struct unit_view less_taken(const struct replica *replica, const struct record *key,
+                                   struct unit_view view)
+{
+    int64_t taken = view.is_live ? retry_taken(replica, key) : 0;
+    if (taken && __builtin_sub_overflow(view.value, taken, &view.value))
+        view.is_out_of_range = true;
+    return view;
+}
+
 static struct unit_view view_of_key(const struct replica *replica, struct record *record,
                                     const struct unit *unit)
 {
-    struct unit_view own = unit_view(unit, &replica->origins), view = own;
+    struct unit_view own = less_taken(replica, record, unit_view(unit, &replica->origins));
+    struct unit_view view = own;
     bool is_counter = own.is_live && own.type <= CELL_GCOUNTER;
     struct record *child = record_first_child(record);
     if (is_counter || (!child && !own.is_live))
@@ -127,7 +138,8 @@ struct unit_view cells_view(struct replica *replica, struct record *record)
     if (record_is_bare(record) && !record_is_parent(record))
         return (struct unit_view){.type = record_type(record)};
     if (record_plain(record, &plain) && plain.type <= CELL_GCOUNTER && !record_parent(record))
-        return (struct unit_view){true, false, plain.type, plain.total};
+        return less_taken(replica, record,
+                          (struct unit_view){true, false, plain.type, plain.total});
     return view_of(replica, record, cells_read(replica, record));
 }
 
@@ -205,8 +217,8 @@ static int touch_whole(struct replica *replica, struct record *record, enum cell
     return record_first_child(record) ? sketches_touch(replica, record) : 0;
 }
 
-int cells_settle(struct replica *replica, struct record *record, struct unit_view before,
-                 enum change_op op)
+int cells_show(struct replica *replica, struct record *record, struct unit_view before,
+               enum change_op op)
 {
     struct unit_view after = cells_view(replica, record);
     struct record *parent = record_parent(record);
@@ -226,7 +238,17 @@ int cells_settle(struct replica *replica, struct record *record, struct unit_vie
         note_put(replica, record, previous, difference, op);
     else if (difference != 0 || after.is_live != before.is_live)
         settle_child(replica, record, difference, op);
-    int fault = touch_whole(replica, record, after.type);
+    return touch_whole(replica, record, after.type);
+}
+
+int cells_settle(struct replica *replica, struct record *record, struct unit_view before,
+                 enum change_op op)
+{
+    if (record_address(record).kind == UNIT_TOKEN)
+        return retry_settle(replica, record);
+    int fault = retry_key_changed(replica, record);
+    if (!fault)
+        fault = cells_show(replica, record, before, op);
     return fault ? fault : cells_log(replica, record);
 }
 
@@ -242,12 +264,13 @@ void cells_near(struct replica *replica, struct record *record, int64_t total)
 static int absorb_plain(struct replica *replica, struct record *record, struct plain_cell *cell,
                         bool is_new)
 {
-    int64_t value = record_value_now(record);
-    int64_t amount = (int64_t)((uint64_t)value - (is_new ? 0 : (uint64_t)cell->total));
+    int64_t value = record_value_now(record), taken = retry_taken(replica, record);
+    int64_t total = (int64_t)((uint64_t)value + (uint64_t)taken);
+    int64_t amount = (int64_t)((uint64_t)total - (is_new ? 0 : (uint64_t)cell->total));
     if (!is_new && amount == 0)
         return 0;
     cell->sequence = cells_next(replica);
-    cell->total = value;
+    cell->total = total;
     if (is_new) {
         cell->birth = cell->sequence;
         cell->origin = replica->self;
@@ -256,7 +279,7 @@ static int absorb_plain(struct replica *replica, struct record *record, struct p
     int fault = record_put_plain(replica->keyspace, record, cell);
     if (fault)
         return fault;
-    cells_near(replica, record, value);
+    cells_near(replica, record, total);
     keyspace_change_put(replica->keyspace, record);
     note_put(replica, record, (int64_t)((uint64_t)value - (uint64_t)amount), amount, CHANGE_ADD);
     return cells_log(replica, record);
@@ -267,7 +290,7 @@ static int absorb_unit(struct replica *replica, struct record *record)
     struct unit *unit = cells_load(replica, record);
     if (!unit)
         return -ENOMEM;
-    struct unit_view view = unit_view(unit, &replica->origins);
+    struct unit_view view = less_taken(replica, record, unit_view(unit, &replica->origins));
     int64_t value = record_value_now(record);
     int64_t amount = (int64_t)((uint64_t)value - (uint64_t)view.value);
     if (amount == 0 && view.is_live)

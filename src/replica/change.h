@@ -12,11 +12,22 @@ enum {
     CHANGE_E_BOUND,    // ... is there with another bound
     CHANGE_E_REPLICA,  // no replica of that name is known
     CHANGE_E_OVERFLOW, // the sum would leave 64 bits, or our total LIMIT_TOTAL; nothing changed
+    CHANGE_E_OLD,      // a token made longer ago than the window: it may be forgotten
+    CHANGE_E_EARLY,    // a token made later than now
 };
 
 // Adds exactly, for what keyspace_add answers RECORD_E_EXACT. out_value: after it. 0, CHANGE_E_TYPE
 // (not a counter, or negative on a G-counter), CHANGE_E_OVERFLOW, -ENOMEM.
 int replica_add(struct replica *replica, struct span key, int64_t amount, int64_t *out_value);
+
+// INCRBY ... ID: as replica_add, unless something was added under the token here before; then
+// out_added is false and out_value the value now. Also CHANGE_E_OLD, CHANGE_E_EARLY.
+struct token_request {
+    struct span key, token;
+    int64_t amount;
+};
+int replica_add_once(struct replica *replica, const struct token_request *request,
+                     int64_t *out_value, bool *out_added);
 
 // DEL: an observed reset. out_was_live: whether there was something. 0 or -ENOMEM.
 int replica_delete(struct replica *replica, struct span key, bool *out_was_live);

@@ -14,7 +14,8 @@ void collect_wanted(struct replica *replica)
 // A parent may have been passed by before its last child went: it goes with it.
 void collect_bare(struct replica *replica, struct record *record)
 {
-    while (record && record_is_bare(record) && !record_is_parent(record)) {
+    while (record && record_is_bare(record) && !record_is_parent(record) &&
+           record_address(record).kind != UNIT_TOKEN) {
         struct record *parent = record_parent(record);
         struct note note;
         if (record_flags(record) & RECORD_LIVE)
@@ -51,7 +52,8 @@ static bool end_closed_leases(const struct replica *replica, struct unit *unit)
 static void sweep_cells(struct replica *replica, struct record *record)
 {
     struct unit *unit = cells_load(replica, record);
-    bool is_changed = unit && end_closed_leases(replica, unit);
+    bool is_changed =
+        unit && record_address(record).kind == UNIT_LEASE && end_closed_leases(replica, unit);
     is_changed |= unit && unit_collect(unit, &replica->sweep_stable, &replica->vector);
     replica->sweep_left += !unit;
     for (uint16_t i = 0; unit && i < unit->count; i++)
@@ -77,11 +79,23 @@ static void sweep_visit(void *ctx, struct record *record)
         return;
     }
     take_litter(replica, record);
-    if (!record_is_bare(record) && !record_plain(record, &plain))
+    // What tokens stand for is told by the lives of their key, cut ones too.
+    if (!record_is_bare(record) && !record_plain(record, &plain) && !record_has_attached(record))
         sweep_cells(replica, record);
     if (record_is_parent(record))
         members_drop_floors(replica, record);
     collect_bare(replica, record);
+}
+
+void collect_key(struct replica *replica, struct record *key)
+{
+    struct vector stable = replica->sweep_stable;
+    uint64_t left = replica->sweep_left;
+    replica->sweep_stable = *node_stable(&replica->node);
+    sweep_visit(replica, key);
+    replica->sweep_stable = stable;
+    replica->is_sweep_wanted |= replica->sweep_left != left;
+    replica->sweep_left = left;
 }
 
 bool collect_is_due(const struct replica *replica)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A journal frame: format, dictionary of incarnations, which of them is ours, V, members when they
-// changed, then units. Origin numbers in it are positions in its own dictionary, so a frame can be
-// read by a process that knows the incarnations in another order.
+// A journal frame: format, dictionary of incarnations, which of them is ours, our wall clock, V,
+// members when they changed, then units. Origin numbers in it are positions in its own dictionary,
+// so a frame can be read by a process that knows the incarnations in another order.
 #include "replica/private.h"
 
-#define FRAME_FORMAT 2u
+#define FRAME_FORMAT 3u
 
 static void put_members(const struct replica *replica, struct buf *out)
 {
@@ -42,6 +42,7 @@ void frame_open(struct replica *replica, struct buf *out, bool has_members)
     for (uint16_t i = 0; i < origins->count; i++)
         buf_put(out, span_of(origins->list[i].bytes, 16));
     bytes_put_varint(out, replica->self);
+    bytes_put_varint(out, replica->clock_ms);
     for (uint16_t i = 0; i < origins->count; i++)
         bytes_put_varint(out, replica->vector.sequence[i]);
     buf_put_byte(out, has_members);
@@ -114,10 +115,12 @@ int frame_recover(void *ctx, struct span frame)
     int outcome = read_dictionary(replica, &reader, &map);
     if (outcome)
         return outcome;
-    uint64_t self = reader_varint(&reader);
+    uint64_t self = reader_varint(&reader), clock_ms = reader_varint(&reader);
     if (reader.failed || self >= map.count)
         return REPLICA_E_FRAME;
     replica->self = map.local[self];
+    if (clock_ms > replica->clock_ms)
+        replica->clock_ms = clock_ms;
     for (uint16_t i = 0; i < map.count; i++) {
         uint64_t sequence = reader_varint(&reader);
         if (sequence > replica->vector.sequence[map.local[i]])

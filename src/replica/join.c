@@ -119,9 +119,9 @@ static bool join_plain(struct replica *replica, struct record *record, const str
 {
     struct plain_cell own;
     const struct cell *cell = &arriving->cells[0];
-    if (record_parent(record) || !record_plain(record, &own) || own.type > CELL_GCOUNTER ||
-        !is_plain_life(arriving, own.type) || cell->origin != own.origin ||
-        cell->birth != own.birth)
+    if (record_parent(record) || record_has_attached(record) || !record_plain(record, &own) ||
+        own.type > CELL_GCOUNTER || !is_plain_life(arriving, own.type) ||
+        cell->origin != own.origin || cell->birth != own.birth)
         return false;
     *out_fault = 0;
     if (cell->sequence <= own.sequence)

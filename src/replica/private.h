@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Between the files of the replica room.
 #pragma once
+#include "crdt/retry.h"
 #include "replica/change.h"
 #include "replica/record_map.h"
 
@@ -45,6 +46,31 @@ struct escrow { // what evening out remembers; nothing of it is kept over a rest
     uint64_t due_ms;
 };
 
+#define TOKENS_A_CHUNK 510u
+
+struct twins { // of one key: the tokens that several leaders have added under
+    struct record *key;
+    struct twin {
+        struct record *token;
+        bool is_parked; // its time is over, it is kept until it is cut, and not on the queue
+    } * list;
+    uint32_t count, cap;
+    int64_t taken;  // off the key's value, as it is shown
+    uint64_t print; // of the key's cells that it was reckoned with
+    bool has_unseen;
+};
+
+struct tokens {
+    uint64_t count; // on the queue, which holds each token's record once
+    struct token_chunk *first, *last;
+    uint32_t first_at;
+    struct twins *twins;
+    uint32_t twins_count, twins_cap;
+    uint32_t unseen_count; // of them, with a dot whose add is not here
+    struct record_map twins_by_key;
+    struct unit dots, key; // to look at
+};
+
 #define REPLICA_NOTES   8192
 #define REPLICA_REST_MS 1000 // without a commit: buffers are given back
 
@@ -64,6 +90,9 @@ struct replica {
     uint64_t stamp; // hybrid logical clock: ms << 16 | counter
     uint64_t told;  // own sequences above it nobody else can know
     struct prng prng;
+    uint64_t clock_ms, clock_at_ms; // the wall clock, never backwards, and `now_ms` then
+    uint64_t clock_skew_ms, token_window_ms;
+    struct tokens tokens;
     enum change_origin cause;
     bool is_unheard; // nobody pulls changes: nothing is noted for the hook
     bool is_recovering, is_serving, wants_commit, is_hiding_changed, is_frame_needed, has_failed;
@@ -149,6 +178,9 @@ int cells_settle(struct replica *replica, struct record *record, struct unit_vie
 // a CELL_GSET's); `difference` is in record_children_sum already.
 void cells_settle_parent(struct replica *replica, struct record *parent, enum cell_type own,
                          int64_t difference, enum change_op op);
+// The part of it that clients see.
+int cells_show(struct replica *replica, struct record *record, struct unit_view before,
+               enum change_op op);
 // Writes the record's new cells into the frame.
 int cells_log(struct replica *replica, struct record *record);
 struct record *cells_record(struct replica *replica, const struct address *address,
@@ -214,6 +246,16 @@ bool lease_is_due(const struct replica *replica); // a commit would end one
 void lease_forget_all(struct replica *replica);
 void lease_forget(struct replica *replica, struct record *record);
 
+// retry.c
+void retry_init(struct tokens *tokens, struct heap *heap);
+void retry_deinit(struct replica *replica);
+int64_t retry_taken(const struct replica *replica, const struct record *key); // as it is shown
+int retry_key_changed(struct replica *replica, const struct record *key);     // before it is shown
+int retry_settle(struct replica *replica, struct record *token);              // its dots changed
+int retry_joined(struct replica *replica); // V rose: what was not here may be known to be gone
+void retry_step(struct replica *replica);
+bool retry_is_due(struct replica *replica); // a commit would forget one
+
 // note.c
 void note_put(struct replica *replica, struct record *record, int64_t previous, int64_t amount,
               enum change_op op);
@@ -228,4 +270,5 @@ void collect_step(struct replica *replica);
 bool collect_is_due(const struct replica *replica); // a commit would have something to sweep
 void collect_wanted(struct replica *replica);
 void collect_bare(struct replica *replica, struct record *record); // removes it if it holds nothing
+void collect_key(struct replica *replica, struct record *key);     // something of it is gone
 int snapshot_step(struct replica *replica);

@@ -24,6 +24,7 @@ static void close_all(struct replica *replica)
     heap_free(replica->heap, replica->stale, replica->stale_cap * sizeof *replica->stale);
     heap_free(replica->heap, replica->sunk, replica->sunk_cap * sizeof *replica->sunk);
     record_map_deinit(&replica->sunk_by_record);
+    retry_deinit(replica);
     record_map_deinit(&replica->timers_by_record);
     record_map_deinit(&replica->notes_by_record);
     record_map_deinit(&replica->sketches);
@@ -48,6 +49,8 @@ static void set_sizes(struct replica *replica, const struct replica_options *opt
     replica->round_bytes = options->round_bytes ? options->round_bytes : LIMIT_ROUND_BYTES;
     replica->scan_step = options->scan_step ? options->scan_step : 64;
     replica->sketch_bytes = options->sketch_bytes ? options->sketch_bytes : LIMIT_SKETCH_BYTES;
+    replica->token_window_ms = options->token_window_ms ? options->token_window_ms : 86400000;
+    replica->clock_skew_ms = options->clock_skew_ms ? options->clock_skew_ms : 60000;
 }
 
 static struct replica *alloc(struct heap *heap, const struct replica_options *options)
@@ -62,6 +65,7 @@ static struct replica *alloc(struct heap *heap, const struct replica_options *op
     effects_init(&replica->effects, heap);
     unit_init(&replica->scratch, heap);
     unit_init(&replica->reading, heap);
+    retry_init(&replica->tokens, heap);
     record_map_init(&replica->timers_by_record, heap);
     record_map_init(&replica->notes_by_record, heap);
     record_map_init(&replica->sketches, heap);
@@ -129,6 +133,8 @@ int replica_open(struct replica **out_replica, struct heap *heap,
     replica->is_recovering = replica->is_unheard = true;
     outcome = journal_open(&replica->journal, options->disk, heap, &journal);
     sketches_settle(replica);
+    if (!outcome)
+        outcome = retry_joined(replica);
     replica->is_recovering = replica->is_unheard = false;
     if (!outcome)
         outcome = settle_identity(replica, options);
@@ -318,6 +324,8 @@ void replica_event(struct replica *replica, const struct event *event)
         replica->wants_commit = true;
     if (lease_is_due(replica) || bounded_is_due(replica))
         replica->wants_commit = true;
+    if (event->type == EVENT_TICK && retry_is_due(replica))
+        replica->wants_commit = true;
 }
 
 int replica_accept(struct replica *replica, uint32_t *out_link)
@@ -376,13 +384,24 @@ static int close_frame(struct replica *replica)
     return fault;
 }
 
+// The wall clock, but never backwards: while it is ahead of the wall's it goes at half the pace.
+static void set_clock(struct replica *replica, const struct commit_input *input)
+{
+    if (replica->clock_at_ms && input->now_ms > replica->clock_at_ms)
+        replica->clock_ms += (input->now_ms - replica->clock_at_ms) / 2;
+    if (replica->clock_ms < input->wall_ms)
+        replica->clock_ms = input->wall_ms;
+    replica->clock_at_ms = input->now_ms;
+}
+
 int replica_commit_apply(struct replica *replica, const struct commit_input *input)
 {
     keyspace_reclaim(replica->keyspace); // the disk may keep us long until the next time
     replica->now_ms = input->now_ms;
     replica->wants_commit = false;
-    if (replica->stamp < input->wall_ms << 16)
-        replica->stamp = input->wall_ms << 16;
+    set_clock(replica, input);
+    if (replica->stamp < replica->clock_ms << 16)
+        replica->stamp = replica->clock_ms << 16;
     clear_frame(replica);
     replica->own.after = keyspace_change_newest(replica->keyspace);
     replica->fault = 0;
@@ -397,6 +416,8 @@ int replica_commit_apply(struct replica *replica, const struct commit_input *inp
     if (!fault)
         fault = join_all(replica);
     if (!fault)
+        fault = retry_joined(replica);
+    if (!fault)
         fault = lease_expire(replica);
     if (!fault)
         fault = lease_rehide(replica);
@@ -407,6 +428,7 @@ int replica_commit_apply(struct replica *replica, const struct commit_input *inp
     if (!fault) {
         sketches_settle(replica);
         collect_step(replica);
+        retry_step(replica);
     }
     return fault;
 }

@@ -45,6 +45,8 @@ struct replica_options {
     uint64_t snapshot_after_bytes; // and twice the last snapshot; 0: 64 MiB
     size_t round_bytes;            // of a round to a peer, about; 0: LIMIT_ROUND_BYTES
     size_t sketch_bytes;           // of a sketch in one piece; 0: LIMIT_SKETCH_BYTES
+    uint64_t token_window_ms;      // retry tokens: kept so long; 0: a day
+    uint64_t clock_skew_ms;        // of the members' wall clocks, at most; 0: a minute
     unsigned scan_step;            // records that a walk, sweep or snapshot takes at a time; 0: 64
 };
 
@@ -104,6 +106,12 @@ void replica_changes_skip(struct replica *replica, struct change_cursor *cursor)
 
 struct replica_counts {
     uint64_t commits, frames_bytes, units_joined, units_sent, rounds_sent, rounds_joined, walks;
-    uint64_t snapshots, collected, renewals, rounds_refused;
+    uint64_t snapshots, collected, renewals, rounds_refused, tokens_forgotten;
 };
 struct replica_counts replica_counts(const struct replica *replica);
+
+struct token_counts {
+    uint64_t tokens, twins; // twins: added under by several leaders
+    uint64_t queue_bytes;
+};
+struct token_counts replica_tokens(const struct replica *replica);

@@ -3,6 +3,7 @@
 // see later writes of others too; it sees this one at least. Reads that were asked for before a
 // write are sent before it, so a pipelined GET does not see a POST behind it.
 #include "base/decimal.h"
+#include "base/limits.h"
 #include "base/owner.h"
 #include "os/heap_system.h"
 #include "service/counters.h"
@@ -15,7 +16,7 @@
 
 // ---- answers
 
-static void put_counter(struct buf *out, struct span key, const struct value *value)
+static void put_fields(struct buf *out, struct span key, const struct value *value)
 {
     bool is_here = value->outcome == VALUE_HERE;
     buf_put_text(out, "{\"key\":");
@@ -37,6 +38,11 @@ static void put_counter(struct buf *out, struct span key, const struct value *va
         buf_put_text(out, "null");
     buf_put_text(out, ",\"epoch\":");
     json_put_string(out, value->epoch);
+}
+
+static void put_counter(struct buf *out, struct span key, const struct value *value)
+{
+    put_fields(out, key, value);
     buf_put_byte(out, '}');
 }
 
@@ -83,7 +89,8 @@ static void answer_counter(struct exchange *exchange, const struct value *value)
         return;
     }
     struct buf *body = answer_buf(exchange);
-    put_counter(body, exchange_key(exchange), value);
+    put_fields(body, exchange_key(exchange), value);
+    buf_put_text(body, exchange->is_duplicate ? ",\"duplicate\":true}" : "}");
     answer.body = buf_span(body);
     exchange_answer(exchange, &answer);
 }
@@ -219,22 +226,28 @@ void counters_get_many(struct exchange *exchange, const struct http_request *req
 static void on_write(struct resp_call *call, const struct answer_token *answer)
 {
     struct exchange *exchange = owner_of(call, struct exchange, call);
-    if (!answer || answer->kind != ANSWER_ERROR)
+    if (!answer)
         return; // when the connection is lost, so is the read
+    if (answer->kind == ANSWER_ARRAY && answer->count == 2)
+        exchange->is_duplicate = answer[2].integer == 0;
+    if (answer->kind != ANSWER_ERROR)
+        return;
     exchange->has_failed = true;
     buf_put(&exchange->rows, answer->text);
 }
 
-static void write_value(struct exchange *exchange, const char *command, int64_t amount)
+// token: what makes a retry of it known, or empty.
+static void write_value(struct exchange *exchange, const char *command, int64_t amount,
+                        struct span token)
 {
     struct service *service = exchange->service;
     uint8_t digits[DECIMAL_LEN_MAX];
     const uint8_t *end = decimal_write(digits, amount);
     const struct span argv[] = {span_text(command), exchange_key(exchange),
-                                span_of(digits, (size_t)(end - digits))};
+                                span_of(digits, (size_t)(end - digits)), span_text("ID"), token};
     exchange->call.on_answer = on_write;
     values_flush(&service->values);
-    if (database_send(&service->database, &exchange->call, argv, 3))
+    if (database_send(&service->database, &exchange->call, argv, token.len ? 5 : 3))
         fault_away(exchange);
     else
         read_value(exchange);
@@ -261,18 +274,26 @@ static bool read_integer(struct exchange *exchange, struct span body, const char
     return json_is_done(&reader);
 }
 
+// An Idempotency-Key, which the header's draft writes as a quoted string.
+static struct span unquoted(struct span key)
+{
+    bool is_quoted = key.len >= 2 && key.ptr[0] == '"' && key.ptr[key.len - 1] == '"';
+    return is_quoted ? span_of(key.ptr + 1, key.len - 2) : key;
+}
+
 void counters_increment(struct exchange *exchange, const struct http_request *request)
 {
     int64_t amount = 1;
     bool is_told;
-    if (request->field[HTTP_FIELD_IDEMPOTENCY_KEY].ptr)
-        exchange_problem(exchange, 501,
-                         "Idempotency-Key is not supported: a retry would count twice.");
+    struct span field = request->field[HTTP_FIELD_IDEMPOTENCY_KEY], token = unquoted(field);
+    if (field.ptr && (token.len == 0 || token.len > LIMIT_TOKEN_BYTES))
+        exchange_problem(exchange, 400,
+                         "Idempotency-Key has 1 to " LIMIT_TEXT(LIMIT_TOKEN_BYTES) " bytes.");
     else if (request->body.len && !read_integer(exchange, request->body, "by", &amount, &is_told))
         exchange_problem(exchange, 400,
                          "The body must be a JSON object whose \"by\" is an integer.");
     else
-        write_value(exchange, "INCRBY", amount);
+        write_value(exchange, "INCRBY", amount, token);
 }
 
 void counters_set(struct exchange *exchange, const struct http_request *request)
@@ -283,7 +304,7 @@ void counters_set(struct exchange *exchange, const struct http_request *request)
         exchange_problem(exchange, 400,
                          "The body must be a JSON object whose \"value\" is an integer.");
     else
-        write_value(exchange, "SET", value);
+        write_value(exchange, "SET", value, (struct span){0});
 }
 
 static void on_deleted(struct resp_call *call, const struct answer_token *answer)

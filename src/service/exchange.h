@@ -26,7 +26,8 @@ struct exchange {
     bool is_head, is_done;
     bool is_last; // the connection is closed after the answer
     // the handlers'
-    bool has_failed; // its answer is an error already known
+    bool has_failed;   // its answer is an error already known
+    bool is_duplicate; // its add had been made under its key before
     struct service *service;
     struct buf text; // what must outlive the request: first the key
     size_t key_len;

@@ -14,6 +14,8 @@ static const struct row rows[] = {
     {"ERR increment or decrement would overflow", 409},
     {"QUIPU a gcounter only grows", 409},
     {"QUIPU this replica's part of the counter", 409},
+    {"OLDTOKEN", 409},
+    {"ERR the token was made later", 400},
     {"ERR value is not an integer", 400},
     {"ERR value is out of range", 400},
     {"ERR key, member or owner is too long", 400},

@@ -51,6 +51,7 @@ struct world {
     const char *fault; // answers of everything but HELLO and INFO
     bool is_holding;   // commands are kept until is_holding is cleared and the world is poked
     unsigned value_commands, presence_commands, subscribes, unsubscribes;
+    char token[64];
     char presence[8][160]; // the newest PRESENCE.SET commands
     // an HTTP client
     struct stream client;
@@ -126,10 +127,28 @@ static inline void fake_values(struct world *world, struct reply *reply, const s
     }
 }
 
-static inline void fake_add(struct world *world, struct reply *reply, const struct span *argv)
+// Knows one retry token, the last.
+static inline bool fake_knows(struct world *world, struct span token)
+{
+    bool is_known = span_is_equal(token, span_text(world->token));
+    snprintf(world->token, sizeof world->token, "%.*s", (int)token.len, (const char *)token.ptr);
+    return is_known;
+}
+
+static inline void fake_add(struct world *world, struct reply *reply, const struct span *argv,
+                            uint32_t argc)
 {
     struct fake_key *key = fake_find(world, argv[1]);
     int64_t amount, sum;
+    if (argc == 5) {
+        assert_true(decimal_parse(argv[2], &amount));
+        bool is_known = fake_knows(world, argv[4]);
+        sum = (key ? key->value : 0) + (is_known ? 0 : amount);
+        reply_array(reply, 2);
+        reply_integer(reply, fake_set(world, argv[1], "counter", sum)->value);
+        reply_integer(reply, !is_known);
+        return;
+    }
     assert_true(decimal_parse(argv[2], &amount));
     if (key && strcmp(key->type, "counter") != 0)
         reply_error(reply, REPLY_ERROR_WRONG_TYPE);
@@ -190,7 +209,7 @@ static inline void fake_run(struct fake_conn *conn, const struct span *argv, uin
     } else if (span_is_word(argv[0], "QUIPU.VALUE")) {
         fake_values(world, &reply, argv, argc);
     } else if (span_is_word(argv[0], "INCRBY")) {
-        fake_add(world, &reply, argv);
+        fake_add(world, &reply, argv, argc);
     } else if (span_is_word(argv[0], "PRESENCE.SET")) {
         fake_presence(world, &reply, argv, argc);
     } else if (span_is_word(argv[0], "SUBSCRIBE") || span_is_word(argv[0], "UNSUBSCRIBE")) {

@@ -131,6 +131,11 @@ void story_gadd(struct story *story, unsigned node, unsigned unit)
     run_order(story, (struct order){.kind = ORDER_ADD, .node = node, .unit = unit});
 }
 
+void story_once(struct story *story, unsigned node, unsigned token)
+{
+    run_order(story, (struct order){.kind = ORDER_ONCE, .node = node, .unit = token});
+}
+
 void story_keep_disk(struct story *story, unsigned node)
 {
     struct sim_node *self = &story->world->node[node];

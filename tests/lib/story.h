@@ -33,6 +33,7 @@ void story_pass(struct story *story, uint64_t ms);
 void story_add(struct story *story, unsigned node, unsigned unit, int64_t amount);
 void story_del(struct story *story, unsigned node, unsigned unit);
 void story_set(struct story *story, unsigned node, unsigned unit, int64_t value);
+void story_once(struct story *story, unsigned node, unsigned token); // an add with that token
 void story_gadd(struct story *story, unsigned node, unsigned unit);
 
 // From now on a message is this long under way, and a millisecond.

@@ -82,13 +82,56 @@ static void large_amounts_are_exact(void **state)
     desk_assert(desk, "DECRBY a 9007199254740994", ":0\r\n");
 }
 
-static void retry_tokens_are_refused_not_ignored(void **state)
+static void a_retry_with_its_token_is_counted_once(void **state)
 {
     struct desk *desk = *state;
-    desk_assert_begins(desk, "INCRBY a 1 ID t", "-ERR INCRBY and DECRBY with an ID");
-    desk_assert_begins(desk, "DECRBY a 1 ID t", "-ERR INCRBY and DECRBY with an ID");
+    desk_assert(desk, "INCRBY a 5 ID t", "*2\r\n:5\r\n:1\r\n");
+    desk_assert(desk, "INCRBY a 5 ID t", "*2\r\n:5\r\n:0\r\n");
+    desk_assert(desk, "DECRBY a 2 id u", "*2\r\n:3\r\n:1\r\n");
+    desk_assert(desk, "INCR a", ":4\r\n");
+    desk_assert(desk, "DECRBY a 2 ID u", "*2\r\n:4\r\n:0\r\n");
+    desk_assert(desk, "INCRBY b 1 ID t", "*2\r\n:1\r\n:1\r\n"); // a token is its key's
+    desk_assert(desk, "DEL a", ":1\r\n");
+    desk_assert(desk, "INCRBY a 5 ID t", "*2\r\n:0\r\n:0\r\n");
+    desk_assert(desk, "EXISTS a", ":0\r\n");
+    desk_assert(desk, "DBSIZE", ":1\r\n");
+}
+
+static void a_refused_add_does_not_use_up_its_token(void **state)
+{
+    struct desk *desk = *state;
+    desk_assert(desk, "QUIPU.CREATE g gcounter", "+OK\r\n");
+    desk_assert_begins(desk, "DECRBY g 1 ID t", "-QUIPU a gcounter only grows");
+    desk_assert(desk, "INCRBY g 1 ID t", "*2\r\n:1\r\n:1\r\n");
+    desk_assert(desk, "GADD s m", ":1\r\n");
+    desk_assert_begins(desk, "INCRBY s 1 ID t", "-WRONGTYPE");
+}
+
+static void a_token_with_a_time_is_refused_when_its_window_has_passed(void **state)
+{
+    struct desk *desk = *state; // whose clock begins at 018bcfe56800
+    desk_assert(desk, "INCRBY a 1 ID 018bcfe5-6800-7000-8000-000000000001", "*2\r\n:1\r\n:1\r\n");
+    desk_assert(desk, "INCRBY a 1 ID 018bcfe5-6800-7000-8000-000000000001", "*2\r\n:1\r\n:0\r\n");
+    desk_assert_begins(desk, "INCRBY a 1 ID 0193a000-0000-7000-8000-000000000001",
+                       "-ERR the token was made later than now");
+    desk->now_ms += 2 * 86400000;
+    desk_assert_begins(desk, "INCRBY a 1 ID 018bcfe5-6801-7000-8000-000000000002", "-OLDTOKEN ");
+    desk_assert(desk, "GET a", "$1\r\n1\r\n");
+}
+
+static void what_follows_an_amount_must_be_a_token(void **state)
+{
+    struct desk *desk = *state;
+    char line[LIMIT_TOKEN_BYTES + 32];
     desk_assert(desk, "INCRBY a 1 2", "-ERR syntax error\r\n");
-    desk_assert(desk, "GET a", "$-1\r\n");
+    desk_assert(desk, "INCRBY a 1 ID", "-ERR syntax error\r\n");
+    desk_assert(desk, "INCRBY a 1 ID t u", "-ERR syntax error\r\n");
+    desk_assert(desk, "INCRBY a x ID t", "-ERR value is not an integer or out of range\r\n");
+    snprintf(line, sizeof line, "INCRBY a 1 ID %0*d", LIMIT_TOKEN_BYTES, 7);
+    desk_assert(desk, line, "*2\r\n:1\r\n:1\r\n");
+    snprintf(line, sizeof line, "INCRBY a 1 ID %0*d", LIMIT_TOKEN_BYTES + 1, 7);
+    desk_assert_begins(desk, line, "-ERR a token has 1 to ");
+    desk_assert(desk, "GET a", "$1\r\n1\r\n");
 }
 
 static void set_gives_a_counter_a_value(void **state)
@@ -282,7 +325,10 @@ int main(void)
         TEST(amounts_are_checked_as_redis_checks_them),
         TEST(overflow_is_an_error_that_changes_nothing),
         TEST(large_amounts_are_exact),
-        TEST(retry_tokens_are_refused_not_ignored),
+        TEST(a_retry_with_its_token_is_counted_once),
+        TEST(a_refused_add_does_not_use_up_its_token),
+        TEST(a_token_with_a_time_is_refused_when_its_window_has_passed),
+        TEST(what_follows_an_amount_must_be_a_token),
         TEST(set_gives_a_counter_a_value),
         TEST(del_resets_and_the_key_begins_anew),
         TEST(a_deleted_set_may_become_a_counter),

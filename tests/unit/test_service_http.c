@@ -124,8 +124,8 @@ static void errors_are_problems_with_the_right_status(void **state)
         {WITH_BODY("PUT /a/counter", "{}", "2"), " 400 "},
         {WITH_BODY("PUT /a/counter", "", "0"), " 400 "},
         {WITH_BODY("POST /v1/links", "{\"action\":\"burn\",\"replica\":\"r2\"}", "32"), " 400 "},
-        {"POST /v1/counters/a/increment HTTP/1.1\r\nHost: x\r\nIdempotency-Key: 1\r\n\r\n",
-         " 501 "},
+        {"POST /v1/counters/a/increment HTTP/1.1\r\nHost: x\r\nIdempotency-Key: \"\"\r\n\r\n",
+         " 400 "},
     };
     struct world *world = world_begin(no_secret);
     fake_set(world, span_text("s"), "gset", 3);
@@ -141,6 +141,23 @@ static void errors_are_problems_with_the_right_status(void **state)
     world_end(world);
 }
 
+#define WITH_KEY(key)                                                                              \
+    "POST /v1/counters/a/increment HTTP/1.1\r\nHost: x\r\nIdempotency-Key: " key "\r\n\r\n"
+
+static void a_retry_with_its_idempotency_key_is_a_duplicate(void **state)
+{
+    (void)state;
+    struct world *world = world_begin(no_secret);
+    const char *answer = ask(world, WITH_KEY("\"7f3c\""), 1);
+    assert_has(answer, "{\"key\":\"a\",\"value\":1,");
+    assert_null(strstr(answer, "duplicate"));
+    answer = ask(world, WITH_KEY("7f3c"), 1);
+    assert_has(answer, "{\"key\":\"a\",\"value\":1,");
+    assert_has(answer, ",\"duplicate\":true}");
+    assert_has(ask(world, WITH_KEY("another"), 1), "\"value\":2,");
+    world_end(world);
+}
+
 static void errors_of_the_database_become_statuses(void **state)
 {
     (void)state;
@@ -151,6 +168,7 @@ static void errors_of_the_database_become_statuses(void **state)
         {"QUIPU this replica takes no writes since its journal failed: x", " 503 "},
         {"QUIPU cutting links is off here: start with --allow-cut", " 403 "},
         {"QUIPU no replica named 'x' is known", " 404 "},
+        {"OLDTOKEN the token was made longer ago", " 409 "},
         {"ERR something \"else\"", " 502 "},
     };
     struct world *world = world_begin(no_secret);
@@ -325,6 +343,7 @@ int main(void)
         cmocka_unit_test(more_requests_than_the_pipeline_takes_are_all_answered),
         cmocka_unit_test(client_that_does_not_read_is_not_read_either),
         cmocka_unit_test(errors_are_problems_with_the_right_status),
+        cmocka_unit_test(a_retry_with_its_idempotency_key_is_a_duplicate),
         cmocka_unit_test(errors_of_the_database_become_statuses),
         cmocka_unit_test(several_counters_come_in_the_order_of_the_keys),
         cmocka_unit_test(too_long_a_request_is_413_and_a_bad_one_closes),

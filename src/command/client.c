@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // CLIENT: what a connection says of itself, and what it asks about others.
 #include "base/decimal.h"
+#include "command/acl.h"
 #include "command/client.h"
 #include "command/handlers.h"
 
@@ -43,12 +44,25 @@ int client_setinfo(struct call *call)
     return 0;
 }
 
+// The bytes of the command under way, which its connection still holds.
+static size_t request_bytes(const struct call *call)
+{
+    uint8_t digits[DECIMAL_LEN_MAX];
+    size_t bytes = 3 + (size_t)(decimal_write_unsigned(digits, call->argc) - digits);
+    for (uint32_t i = 0; i < call->argc; i++) {
+        size_t len = call->argv[i].len;
+        bytes += 5 + len + (size_t)(decimal_write_unsigned(digits, len) - digits);
+    }
+    return bytes;
+}
+
 int client_info(struct call *call)
 {
     struct buf line;
     buf_init(&line, call->reply->out->heap);
     struct session_load load;
     call->host->ops->load(call->host, call->session, &load);
+    load.input_bytes += request_bytes(call);
     session_put_line(call->session, &load, call->now_ms, &line);
     reply_verbatim(call->reply, "txt", buf_span(&line));
     buf_deinit(&line);
@@ -77,7 +91,7 @@ int client_no_touch(struct call *call)
     return client_switch(call, &call->session->is_no_touch);
 }
 
-// There is no tracking and no silence: only their being off can be asked for.
+// There is no tracking: only its being off can be asked for.
 int client_tracking(struct call *call)
 {
     if (span_is_word(call->argv[2], "OFF"))
@@ -87,13 +101,27 @@ int client_tracking(struct call *call)
     return 0;
 }
 
+// The server looks at the session between blocks, so this ends one. The answer to ON is written by
+// whoever notices that the silence has ended.
 int client_reply(struct call *call)
 {
+    struct session *session = call->session;
+    if (call->is_nested) {
+        reply_error_text(call->reply, "ERR CLIENT REPLY is refused inside a transaction or script");
+        return 0;
+    }
+    bool was_silent = session->silence == SILENCE_ALL;
     if (span_is_word(call->argv[2], "ON"))
-        reply_ok(call->reply);
+        session->silence = SILENCE_NONE;
+    else if (span_is_word(call->argv[2], "OFF"))
+        session->silence = SILENCE_ALL;
+    else if (span_is_word(call->argv[2], "SKIP"))
+        session->silence = was_silent ? SILENCE_ALL : SILENCE_ONE;
     else
-        reply_error_text(call->reply, "ERR CLIENT REPLY takes only ON in this version");
-    return 0;
+        reply_error(call->reply, REPLY_ERROR_SYNTAX);
+    if (session->silence == SILENCE_NONE && span_is_word(call->argv[2], "ON"))
+        reply_ok(call->reply);
+    return COMMAND_E_BREAK;
 }
 
 int client_getredir(struct call *call)
@@ -172,14 +200,17 @@ static bool set_address(char *to, struct span from)
 
 static bool add_id(struct client_query *query, struct span text)
 {
-    if (query->ids_count == CLIENT_IDS_MAX)
+    uint64_t id;
+    if (query->ids_count == CLIENT_IDS_MAX || !decimal_parse_unsigned(text, &id) || id == 0)
         return false;
-    return decimal_parse_unsigned(text, &query->ids[query->ids_count++]);
+    query->ids[query->ids_count++] = id;
+    return true;
 }
 
 static int start_tour(struct call *call)
 {
     call->query->self = call->session->id;
+    call->query->self_bytes = request_bytes(call);
     return COMMAND_E_TOUR;
 }
 
@@ -198,12 +229,21 @@ int client_list(struct call *call)
     }
     if (is_right)
         return start_tour(call);
-    reply_error(call->reply, REPLY_ERROR_SYNTAX);
+    if (call->argc == 4 && span_is_word(call->argv[2], "TYPE"))
+        reply_error_with(call->reply, REPLY_ERROR_CLIENT_TYPE, call->argv[3]);
+    else
+        reply_error(call->reply, REPLY_ERROR_SYNTAX);
     return 0;
 }
 
-static bool set_kill_option(struct client_query *query, struct span option, struct span value)
+static bool set_kill_option(struct call *call, struct span option, struct span value)
 {
+    struct client_query *query = call->query;
+    if (span_is_word(option, "USER")) {
+        const struct acl_user *user = acl_find(call->host->acl, value);
+        query->user_id = user ? user->id : 0;
+        return user != NULL;
+    }
     if (span_is_word(option, "ID"))
         return add_id(query, value);
     if (span_is_word(option, "TYPE"))
@@ -219,6 +259,20 @@ static bool set_kill_option(struct client_query *query, struct span option, stru
     return false;
 }
 
+// What is wrong with an option's value, as Redis says it. False: nothing is to be said.
+static bool explain_kill_option(struct call *call, struct span option, struct span value)
+{
+    if (span_is_word(option, "ID"))
+        reply_error_text(call->reply, "ERR client-id should be greater than 0");
+    else if (span_is_word(option, "TYPE"))
+        reply_error_with(call->reply, REPLY_ERROR_CLIENT_TYPE, value);
+    else if (span_is_word(option, "USER"))
+        reply_error_with(call->reply, REPLY_ERROR_NO_USER, value);
+    else
+        return false;
+    return true;
+}
+
 int client_kill(struct call *call)
 {
     struct client_query *query = call->query;
@@ -230,8 +284,11 @@ int client_kill(struct call *call)
     } else {
         query->has_no_self = true;
         is_right = call->argc % 2 == 0;
-        for (uint32_t i = 2; is_right && i < call->argc; i += 2)
-            is_right = set_kill_option(query, call->argv[i], call->argv[i + 1]);
+        for (uint32_t i = 2; is_right && i < call->argc; i += 2) {
+            is_right = set_kill_option(call, call->argv[i], call->argv[i + 1]);
+            if (!is_right && explain_kill_option(call, call->argv[i], call->argv[i + 1]))
+                return 0;
+        }
     }
     if (is_right)
         return start_tour(call);
@@ -249,6 +306,8 @@ bool client_query_is_match(const struct client_query *query, const struct sessio
     if (query->type == CLIENT_NONE ||
         (query->type != CLIENT_ANY &&
          session_is_subscribed(session) != (query->type == CLIENT_PUBSUB)))
+        return false;
+    if (query->user_id && query->user_id != session->user_id)
         return false;
     return (!*query->address || strcmp(query->address, session->address) == 0) &&
            (!*query->local_address || strcmp(query->local_address, session->local_address) == 0);

@@ -12,6 +12,8 @@ struct client_query {
     bool is_plain;                // CLIENT KILL addr:port: answers OK or that there is none
     bool has_no_self;             // SKIPME yes
     uint64_t self;                // who asks
+    uint64_t user_id;             // 0: any
+    size_t self_bytes;            // of its request
     uint64_t ids[CLIENT_IDS_MAX]; // ids_count 0: any
     unsigned ids_count;
     enum { CLIENT_ANY, CLIENT_NORMAL, CLIENT_PUBSUB, CLIENT_NONE } type;

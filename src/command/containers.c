@@ -34,7 +34,8 @@ static const struct subcommand subcommands[] = {
     {"CLIENT", "ID", 2, STALE, "", "Returns the connection's number.", client_id, NULL},
     {"CLIENT", "INFO", 2, STALE, "", "Tells about this connection.", client_info, NULL},
     {"CLIENT", "KILL", -3, ADMIN | STALE,
-     "addr:port | [ID id] [TYPE type] [ADDR addr:port] [LADDR addr:port] [SKIPME YES|NO]",
+     "addr:port | [ID id] [TYPE type] [ADDR addr:port] [LADDR addr:port] [USER name] "
+     "[SKIPME YES|NO]",
      "Ends connections.", client_kill, NULL},
     {"CLIENT", "LIST", -2, ADMIN | STALE, "[TYPE NORMAL|PUBSUB|MASTER|REPLICA] [ID id ...]",
      "Tells about every connection.", client_list, NULL},
@@ -44,7 +45,8 @@ static const struct subcommand subcommands[] = {
      client_no_touch, NULL},
     {"CLIENT", "PAUSE", -3, ADMIN | STALE, "timeout", "Is refused: nobody waits for others here.",
      client_pause, NULL},
-    {"CLIENT", "REPLY", 3, STALE, "ON", "Takes only ON.", client_reply, NULL},
+    {"CLIENT", "REPLY", 3, STALE, "ON|OFF|SKIP", "Answers, or does not, or not the next command.",
+     client_reply, NULL},
     {"CLIENT", "SETINFO", 4, STALE, "LIB-NAME|LIB-VER text", "Names the client's library.",
      client_setinfo, NULL},
     {"CLIENT", "SETNAME", 3, STALE, "name", "Names the connection.", client_setname, NULL},
@@ -194,14 +196,14 @@ static bool is_arity_right(const struct subcommand *sub, uint32_t argc)
     return sub->arity >= 0 ? argc == (uint32_t)sub->arity : argc >= (uint32_t)-sub->arity;
 }
 
-static void refuse_arity(struct call *call, const struct subcommand *sub)
+static void refuse_arity(struct call *call, const char *command, const char *sub)
 {
     char name[64];
     size_t len = 0;
-    for (const char *at = sub->command; *at; at++)
+    for (const char *at = command; *at; at++)
         name[len++] = *at;
     name[len++] = '|';
-    for (const char *at = sub->name; *at && len < sizeof name - 1; at++)
+    for (const char *at = sub; *at && len < sizeof name - 1; at++)
         name[len++] = *at;
     for (size_t i = 0; i < len; i++)
         name[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
@@ -211,8 +213,11 @@ static void refuse_arity(struct call *call, const struct subcommand *sub)
 // The row to go on with, or NULL: the answer is written.
 static const struct subcommand *choose(struct call *call)
 {
-    if (call->argc == 2 && span_is_word(call->argv[1], "HELP")) {
-        put_help(call);
+    if (span_is_word(call->argv[1], "HELP")) {
+        if (call->argc == 2)
+            put_help(call);
+        else
+            refuse_arity(call, call->command->name, "HELP");
         return NULL;
     }
     const struct subcommand *sub = find(call);
@@ -222,7 +227,7 @@ static const struct subcommand *choose(struct call *call)
     }
     if (is_arity_right(sub, call->argc))
         return sub;
-    refuse_arity(call, sub);
+    refuse_arity(call, sub->command, sub->name);
     return NULL;
 }
 

@@ -21,6 +21,7 @@ void session_reset(struct session *session)
 {
     session->protocol = 2;
     session->is_no_evict = session->is_no_touch = false;
+    session->silence = SILENCE_NONE;
     session->name_len = 0;
 }
 

@@ -31,6 +31,7 @@ struct session {
     bool is_guarded;  // not authenticated, or the user may not do everything: to be checked
     uint8_t protocol; // 2 or 3
     bool is_no_evict, is_no_touch;
+    uint8_t silence;                 // enum silence
     bool is_queueing;                // between MULTI and EXEC
     struct transaction *transaction; // of MULTI or WATCH (transaction.h); or NULL
     uint8_t name_len, library_len, version_len;
@@ -56,6 +57,12 @@ bool session_set_library(struct session *session, struct span name);
 bool session_set_version(struct session *session, struct span version);
 
 struct span session_user_name(const struct session *session);
+
+enum silence { // CLIENT REPLY
+    SILENCE_NONE,
+    SILENCE_ONE, // of the next command
+    SILENCE_ALL,
+};
 
 struct session_load { // what its connection holds
     int fd;

@@ -79,6 +79,7 @@ int batch_send(struct client *client, const struct request *requests, uint32_t c
                             .client_id = client->session.id,
                             .worker = worker,
                             .protocol = client->session.protocol,
+                            .is_silent = client->is_silent,
                             .count = count,
                             .size = size};
     buf_init(&batch->reply, db->heap);
@@ -125,7 +126,7 @@ static void come_home(struct loop_post *post)
     tally_add(&batch->worker->tallies, TALLY_OUTPUT, batch->reply.len);
     if (buf_has_failed(&batch->reply) && !client->is_gone)
         client_fail(client, -ENOMEM);
-    else
+    else if (!batch->is_silent)
         client_answer(client, buf_span(&batch->reply), batch->count);
     buf_deinit(&batch->reply);
     heap_free(heap, batch, batch->size);

@@ -168,6 +168,7 @@ void client_leave(struct client *client)
 void client_return(struct client *client)
 {
     client->is_away = false;
+    client->is_silent = false;
     client->worker->away_count--;
     if (client->is_gone) {
         client_free(client);

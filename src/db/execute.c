@@ -15,7 +15,7 @@ struct block {
     struct client *client;
     struct worker *worker;
     struct span input;
-    unsigned count;
+    unsigned count, ahead; // requests, and how many at most
     size_t used;
     unsigned sent; // behind the last one that went to the replica thread
     bool is_any_write;
@@ -92,7 +92,8 @@ static void parse_ahead(struct block *block)
 {
     struct worker *worker = block->worker;
     uint32_t taken = 0;
-    while (block->count < DB_AHEAD && block->used < block->input.len && parse_one(block, &taken))
+    while (block->count < block->ahead && block->used < block->input.len &&
+           parse_one(block, &taken))
         continue;
     if (block->count < 2)
         return;
@@ -393,15 +394,52 @@ static bool is_full(struct block *block, const struct run *run, unsigned i)
     return true;
 }
 
+// What a subscription says is no answer: it is heard in silence too, as in Redis.
+static bool is_push(const struct request *request)
+{
+    const uint32_t push = COMMAND_PUBSUB | COMMAND_ALONE;
+    return request->command && (request->command->flags & push) == push;
+}
+
+// CLIENT REPLY: one command at a time, its answer put aside. If it ended the silence, it is
+// answered.
+__attribute__((cold, noinline)) static void run_silent(struct block *block, bool has_failed)
+{
+    struct client *client = block->client;
+    struct session *session = &client->session;
+    struct buf *out = &block->worker->silenced;
+    struct run run;
+    bool is_for_good = session->silence == SILENCE_ALL;
+    client->is_silent = true;
+    if (!is_for_good)
+        session->silence = SILENCE_NONE;
+    buf_clear(out);
+    begin_run(&run, block, is_push(&block->worker->request[0]) ? stream_out(&client->stream) : out);
+    run.is_failed = has_failed;
+    bool is_run = block->is_queueing ? queue_one(block, &run, 0) : run_one(block, &run, 0);
+    end_run(block, &run, is_run, false);
+    if (client->is_away)
+        return;
+    client->is_silent = false;
+    bool is_reply = session->last_sub && strcmp(session->last_sub, "REPLY") == 0 &&
+                    strcmp(session->last, "CLIENT") == 0;
+    if (session->silence == SILENCE_NONE && (is_for_good || is_reply))
+        client_answer(client, buf_span(out), 1);
+}
+
 static size_t execute_block(struct client *client, struct span input)
 {
+    bool is_silent = client->session.silence != SILENCE_NONE;
     struct block block = {.client = client,
                           .worker = client->worker,
                           .input = input,
+                          .ahead = is_silent ? 1 : DB_AHEAD,
                           .is_queueing = client->session.is_queueing};
     gate_pass(&client->worker->db->gate); // no record is held here
     parse_ahead(&block);
-    if (block.count) {
+    if (block.count && is_silent) {
+        run_silent(&block, gate_has_failed(&client->worker->db->gate));
+    } else if (block.count) {
         bool has_failed = gate_has_failed(&client->worker->db->gate);
         bool is_held = must_hold(&block, has_failed);
         struct run run;

@@ -34,6 +34,7 @@ struct client {
     struct subscriber subscriber[TOPIC_KINDS];
     struct resp_parser parser;
     struct held held;
+    bool is_silent;  // CLIENT REPLY: what is under way is not answered
     bool is_counted; // among the LIMIT_CLIENTS
     bool is_away;    // a batch or a tour of it is under way
     bool is_gone;    // its connection has ended; freed when what is away returns
@@ -85,6 +86,7 @@ struct worker {
     struct span *argv;
     uint32_t argv_cap;
     struct buf unescaped;
+    struct buf silenced; // answers that are not sent
     struct client_query query;
     struct topics topics[TOPIC_KINDS]; // subscribers are clients
     struct buf encoded[2];             // the message being delivered, for RESP2 and RESP3
@@ -140,6 +142,7 @@ struct batch {
     struct worker *worker;
     struct buf reply;
     uint8_t protocol;
+    bool is_silent;  // it is not answered
     bool is_durable; // its answers wait for the disk whatever the mode
     uint32_t count, at;
     uint32_t errors;

@@ -23,6 +23,8 @@ static void visit_clients(struct tour *tour, struct worker *worker)
         if (!query->is_kill) {
             struct session_load load;
             client_load(client, &load);
+            if (client == tour->client)
+                load.input_bytes += query->self_bytes;
             session_put_line(&client->session, &load, now_ms, &tour->lines);
             continue;
         }
@@ -42,7 +44,8 @@ static void come_home(struct tour *tour)
     buf_init(&answer, db->heap);
     struct reply reply = reply_to(&answer, client->session.protocol);
     client_query_reply(&tour->query, &reply);
-    client_answer(client, buf_span(&answer), 1);
+    if (!client->is_silent)
+        client_answer(client, buf_span(&answer), 1);
     buf_deinit(&answer);
     buf_deinit(&tour->lines);
     heap_free(db->heap, tour, sizeof *tour);

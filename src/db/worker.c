@@ -204,6 +204,7 @@ int worker_init(struct worker *worker, struct db *db, unsigned index)
     worker->tls_listener.watch.fd = -1;
     worker->drain_timer.on_due = on_drain_timer;
     buf_init(&worker->unescaped, db->heap);
+    buf_init(&worker->silenced, db->heap);
     buf_init(&worker->encoded[0], db->heap);
     buf_init(&worker->encoded[1], db->heap);
     for (unsigned kind = 0; kind < TOPIC_KINDS; kind++)
@@ -228,6 +229,7 @@ void worker_deinit(struct worker *worker)
     buf_deinit(&worker->encoded[0]);
     buf_deinit(&worker->encoded[1]);
     buf_deinit(&worker->unescaped);
+    buf_deinit(&worker->silenced);
     heap_free(worker->db->heap, worker->argv, worker->argv_cap * sizeof *worker->argv);
     loop_free(worker->loop);
 }

@@ -215,6 +215,8 @@ static const char *const formats[REPLY_ERROR_CODES] = {
     [REPLY_ERROR_NO_CLIENT] = "ERR No such client",
     [REPLY_ERROR_CLIENT_NAME] =
         "ERR Client names cannot contain spaces, newlines or special characters.",
+    [REPLY_ERROR_CLIENT_TYPE] = "ERR Unknown client type '%s'",
+    [REPLY_ERROR_NO_USER] = "ERR No such user '%s'",
     [REPLY_ERROR_TIMEOUT] = "ERR timeout is not an integer or out of range",
     [REPLY_ERROR_NO_PASSWORD] =
         "ERR AUTH <password> called without any password configured for the default user. Are "

@@ -60,6 +60,8 @@ enum reply_error_code {
     REPLY_ERROR_CONFIG,           // detail: parameter
     REPLY_ERROR_NO_CLIENT,
     REPLY_ERROR_CLIENT_NAME,
+    REPLY_ERROR_CLIENT_TYPE, // detail: the type
+    REPLY_ERROR_NO_USER,     // detail: the name
     REPLY_ERROR_TIMEOUT,
     REPLY_ERROR_NO_PASSWORD, // AUTH, but none is set
     REPLY_ERROR_WRONG_PASSWORD,

@@ -25,6 +25,7 @@
 #define LIMIT_USER_RULES    8
 #define LIMIT_SELECTORS     8
 #define LIMIT_SET_PICK      8
+#define LIMIT_BACKUP_BYTES  1024
 #else
 #define LIMIT_KEY_BYTES     65535    // a key, and a member or owner within one
 #define LIMIT_PATTERN_BYTES 1024     // a glob: matching costs its length times the text's
@@ -46,6 +47,7 @@
 #define LIMIT_USER_RULES    1024    // key patterns of a user; so channels, commands, passwords
 #define LIMIT_SELECTORS     64      // of a user
 #define LIMIT_SET_PICK      1048576 // members that SPOP and SRANDMEMBER take at once
+#define LIMIT_BACKUP_BYTES  1048576 // of a file of a backup, in one answer
 #endif
 
 #define LIMIT_TEXT(limit)    LIMIT_TEXT_OF(limit)

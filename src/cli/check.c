@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include "cli/main.h"
 #include "cli/options.h"
+#include "db/db.h"
 #include "journal/journal.h"
 #include "os/file.h"
 #include "os/heap_system.h"
@@ -40,6 +41,14 @@ static const char *outcome_text(int outcome)
     return outcome < 0 ? strerror(-outcome) : "damaged";
 }
 
+static bool is_backup(struct disk *disk)
+{
+    int file = disk->ops->open(disk, DB_RESTORED);
+    if (file >= 0)
+        disk->ops->close(disk, file);
+    return file >= 0;
+}
+
 static int verify(const char *directory, struct disk *disk)
 {
     struct journal_options options = {.on_frame = accept_frame};
@@ -47,6 +56,8 @@ static int verify(const char *directory, struct disk *disk)
     int outcome = journal_verify(disk, heap_system(), &options, &report);
     if (outcome)
         return refuse(directory, report.error[0] ? report.error : outcome_text(outcome));
+    if (is_backup(disk) && !report.is_closed)
+        return refuse(directory, "the newest segment of the log is damaged at its end");
     printf("%s: whole: %llu snapshots, %llu segments, %llu frames, %llu bytes\n", directory,
            (unsigned long long)report.snapshots_count, (unsigned long long)report.segments_count,
            (unsigned long long)report.frames_count, (unsigned long long)report.frames_bytes);

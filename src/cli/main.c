@@ -18,7 +18,10 @@ static const struct {
     {"realtime", realtime_main, "the real-time part: WebSocket, the dashboard"},
     {"count", count_main, "count the lines of standard input, one key a line"},
     {"sim", sim_main, "the simulator"},
+    {"backup", backup_main, "copy a running database's data directory"},
+    {"restore", restore_main, "make a data directory out of a backup"},
     {"check", check_main, "verify a data directory offline"},
+    {"dump", dump_main, "print what a data directory holds"},
     {"bench", bench_main, "load generators"},
 };
 

@@ -57,6 +57,11 @@ int memory_malloc_stats(struct call *call);
 int run_container(struct call *call);
 int apply_container(struct call *call);
 
+// backup.c
+int backup_begin(struct call *call);
+int backup_read(struct call *call);
+int backup_end(struct call *call);
+
 // set.c, set_walk.c, set_scan.c
 int apply_gadd(struct call *call);
 int apply_sadd(struct call *call);

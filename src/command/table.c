@@ -89,6 +89,8 @@ static const struct command table[] = {
      run_punsubscribe, NULL},
     {"QUIPU.ADVANCE", -4, 1, 1, 1, CHANGE | COMMAND_DURABLE, "quipu",
      "Moves a mark and adds to keys in one commit, or does nothing.", NULL, apply_advance},
+    {"QUIPU.BACKUP", -2, 0, 0, 0, COMMAND_ADMIN | COMMAND_NO_MULTI | COMMAND_NO_SCRIPT, "quipu",
+     "Reads the files of a data directory while it is in use.", NULL, apply_container},
     {"QUIPU.CREATE", -3, 1, 1, 1, CHANGE, "quipu", "Creates a key of a type.", NULL, apply_create},
     {"QUIPU.DIGEST", 1, 0, 0, 0, READ, "quipu", "A hash of all values, equal once converged.", NULL,
      apply_digest},

@@ -47,6 +47,8 @@ static void start_threads(struct db *db)
 void db_serve(struct db *db)
 {
     db->state = DB_SERVING;
+    if (db->is_restored) // the new incarnation is on the disk
+        db->disk->ops->remove(db->disk, DB_RESTORED);
     start_threads(db);
     if (db->state == DB_SERVING)
         fprintf(stderr, "quipu db %s: ready, RESP on %s, peers on %s, %llu keys%s%s\n",
@@ -198,6 +200,17 @@ static int open_disk(struct db *db)
     return fault ? explain(db, "cannot use the data directory", directory, fault) : 0;
 }
 
+// A directory out of a backup: its identity may have written more since.
+static bool is_restored(struct db *db)
+{
+    int file = db->disk->ops->open(db->disk, DB_RESTORED);
+    if (file < 0)
+        return false;
+    db->disk->ops->close(db->disk, file);
+    db_log(db, "%s was restored: going on as a new incarnation", db->options->directory);
+    return true;
+}
+
 static int open_peers(struct db *db)
 {
     struct endpoint endpoint = db->options->peer_listen;
@@ -217,6 +230,7 @@ static int open_replica(struct db *db)
     const struct db_options *options = db->options;
     struct span peers[LIMIT_PEERS];
     struct buf error;
+    db->is_restored = is_restored(db);
     for (unsigned i = 0; i < options->peers_count; i++)
         peers[i] = span_text(options->peers[i]);
     struct replica_options replica = {
@@ -232,7 +246,7 @@ static int open_replica(struct db *db)
                  .silence_ms = options->silence_ms ? options->silence_ms : DB_SILENCE_MS,
                  .seed = chance(),
                  .boot = chance()},
-        .is_new_incarnation = options->is_new_incarnation,
+        .is_new_incarnation = db->is_restored || options->is_new_incarnation,
         .token_window_ms = options->token_window_ms,
         .clock_skew_ms = options->clock_skew_ms,
         .hash_seed = db->seed};

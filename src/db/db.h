@@ -10,6 +10,7 @@
 #include "os/tcp.h"
 #include "os/tls.h"
 
+#define DB_RESTORED            "restored" // a file of a directory that a backup was made into
 #define DB_THREADS_MAX         64
 #define DB_COMMIT_INTERVAL_MS  10
 #define DB_COMMIT_INTERVAL_MAX 10000

@@ -83,6 +83,7 @@ void db_print_limits(void)
         {"users", LIMIT_USERS, ""},
         {"key patterns of a user; channels, commands, passwords", LIMIT_USER_RULES, ""},
         {"members that SPOP and SRANDMEMBER take at once", LIMIT_SET_PICK, ""},
+        {"a piece of a backup", LIMIT_BACKUP_BYTES, "bytes"},
         {"peers", LIMIT_PEERS, ""},
         {"incarnations known", LIMIT_ORIGINS, ""},
         {"one replica's part of a counter, plus or minus", (unsigned long long)LIMIT_TOTAL, ""},

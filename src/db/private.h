@@ -282,6 +282,7 @@ struct db {
     struct worker *workers;
     unsigned workers_count, workers_draining;
     bool is_strict;
+    bool is_restored; // the directory
     enum db_state state;
     struct loop_timer farewell;
     uint64_t seed; // of tables that users fill

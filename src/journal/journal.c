@@ -144,7 +144,8 @@ static int take_over(struct journal *journal, const struct recovery *recovery)
 {
     journal->generation = recovery->generation + 1;
     journal->oldest = recovery->oldest ? recovery->oldest : 1;
-    journal->snapshot_number = recovery->snapshot;
+    journal->needed = journal->oldest;
+    journal->snapshot_number = journal->oldest_snapshot = recovery->snapshot;
     journal->logged_bytes = recovery->log_bytes;
     int fault = tidy(journal, recovery);
     if (fault)

@@ -52,6 +52,21 @@ int journal_snapshot_put(struct journal *journal, struct span frame);
 int journal_snapshot_end(struct journal *journal);
 void journal_snapshot_abort(struct journal *journal);
 
+// A backup while appends go on. `hold` closes the newest segment; the newest snapshot and the log
+// since it began up to there then stay as they are until `release`, and are a whole directory of
+// their own. One at a time: a second hold begins anew. 0 or the final -errno.
+int journal_hold(struct journal *journal);
+int journal_release(struct journal *journal);
+unsigned journal_held_count(const struct journal *journal); // 0: not held
+struct journal_held {
+    char name[24];
+    uint64_t bytes;
+};
+int journal_held_file(const struct journal *journal, unsigned index, struct journal_held *out_held);
+// Appends up to `len` bytes of a held file to `out`; short at its end.
+int journal_held_read(const struct journal *journal, unsigned index, uint64_t offset, size_t len,
+                      struct buf *out);
+
 // Bytes logged since the last complete snapshot began: when to take the next one.
 uint64_t journal_bytes_since_snapshot(const struct journal *journal);
 // One line for the operator: what failed, in which file at which offset. "" when nothing did.
@@ -62,6 +77,7 @@ const char *journal_error(const struct journal *journal);
 struct journal_report {
     uint64_t snapshots_count, segments_count, frames_count, frames_bytes;
     uint64_t cut_bytes; // up to the end of the last intact frame behind a torn one: never synced
+    bool is_closed;     // nothing can be missing at its end: so is every backup
     char error[200];    // "" when all is well
 };
 int journal_verify(struct disk *disk, struct heap *heap, const struct journal_options *options,

@@ -20,10 +20,13 @@ struct journal {
     struct journal_options options;
     struct output log, snapshot;
     uint32_t generation;
-    uint32_t oldest;          // segments from here on are needed
-    uint32_t snapshot_number; // the newest complete one, 0: none
-    uint32_t begin_number;    // where in the log the snapshot under way began
-    uint64_t logged_bytes;    // since this process opened it, and what recovery replayed
+    uint32_t oldest, oldest_snapshot; // that are there, beside the newest snapshot
+    uint32_t needed;                  // segments from here on
+    uint32_t snapshot_number;         // the newest complete one, 0: none
+    bool is_held;                     // for a backup: nothing is retired
+    uint32_t held_snapshot, held_first, held_last;
+    uint32_t begin_number; // where in the log the snapshot under way began
+    uint64_t logged_bytes; // since this process opened it, and what recovery replayed
     uint64_t begin_bytes, complete_bytes; // logged_bytes when a snapshot began: under way, complete
     uint32_t spares[JOURNAL_SPARES_MAX];
     unsigned spares_count;
@@ -48,4 +51,6 @@ int segment_begin(struct journal *journal, uint64_t frame_bytes);
 int segment_resume(struct journal *journal, const struct recovery *recovery);
 // A segment that nothing needs: kept for use again, or removed.
 int segment_retire(struct journal *journal, uint32_t number);
+// The snapshots before the newest and the segments that only they needed, unless they are held.
+int segment_retire_all(struct journal *journal);
 bool segment_has_room(const struct journal *journal, uint64_t frame_bytes);

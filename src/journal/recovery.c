@@ -183,7 +183,7 @@ static int replay_frames(struct recovery *recovery, struct scan *scan, const cha
     int outcome = replay(recovery, scan, name, &ending);
     if (outcome)
         return outcome;
-    recovery->is_closed = ending == ENDING_CLOSED;
+    recovery->is_closed = recovery->report->is_closed = ending == ENDING_CLOSED;
     recovery->log_bytes += scan->offset - from;
     if (ending == ENDING_CLOSED)
         return 0;

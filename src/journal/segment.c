@@ -165,3 +165,23 @@ int segment_retire(struct journal *journal, uint32_t number)
         journal->spares[journal->spares_count++] = number;
     return 0;
 }
+
+int segment_retire_all(struct journal *journal)
+{
+    char name[FORMAT_NAME_BYTES];
+    int fault = 0;
+    if (journal->is_held)
+        return 0;
+    for (; !fault && journal->oldest_snapshot < journal->snapshot_number;
+         journal->oldest_snapshot += !fault) {
+        if (journal->oldest_snapshot == 0)
+            continue;
+        format_name(name, FILE_SNAPSHOT, journal->oldest_snapshot);
+        fault = journal->disk->ops->remove(journal->disk, name);
+        if (fault)
+            journal_fail(journal, "removing", name, fault);
+    }
+    for (; !fault && journal->oldest < journal->needed; journal->oldest += !fault)
+        fault = segment_retire(journal, journal->oldest);
+    return fault;
+}

@@ -55,25 +55,6 @@ int journal_snapshot_put(struct journal *journal, struct span frame)
     return fault;
 }
 
-// The previous snapshot and the segments that only it needed.
-static int retire(struct journal *journal, uint32_t previous)
-{
-    struct disk *disk = journal->disk;
-    char name[FORMAT_NAME_BYTES];
-    format_name(name, FILE_SNAPSHOT, previous);
-    if (previous) {
-        int fault = disk->ops->remove(disk, name);
-        if (fault)
-            return journal_fail(journal, "removing", name, fault);
-    }
-    for (; journal->oldest < journal->begin_number; journal->oldest++) {
-        int fault = segment_retire(journal, journal->oldest);
-        if (fault)
-            return fault;
-    }
-    return 0;
-}
-
 int journal_snapshot_end(struct journal *journal)
 {
     assert(journal->fault || journal->snapshot.file >= 0);
@@ -92,10 +73,10 @@ int journal_snapshot_end(struct journal *journal)
     fault = disk->ops->rename(disk, JOURNAL_SNAPSHOT_NEW, name);
     if (fault)
         return journal_fail(journal, "renaming", JOURNAL_SNAPSHOT_NEW, fault);
-    uint32_t previous = journal->snapshot_number;
     journal->snapshot_number = snapshot->number;
+    journal->needed = journal->begin_number;
     journal->complete_bytes = journal->begin_bytes;
-    return retire(journal, previous);
+    return segment_retire_all(journal);
 }
 
 void journal_snapshot_abort(struct journal *journal)

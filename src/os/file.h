@@ -14,3 +14,5 @@ void file_disk_close(struct disk *disk);
 int file_read(const char *path, struct buf *out, size_t max);
 // The whole file anew, only for its owner to read; the old one stays when it fails. 0 or -errno.
 int file_replace(const char *path, struct span text);
+// What was renamed to `path` is durable then. 0 or -errno.
+int file_sync_parent(const char *path);

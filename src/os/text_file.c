@@ -3,7 +3,9 @@
 // the new one.
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "os/file.h"
@@ -41,6 +43,21 @@ static int write_all(int fd, struct span text)
     return fsync(fd) < 0 ? -errno : 0;
 }
 
+int file_sync_parent(const char *path)
+{
+    char copy[4096];
+    size_t len = strlen(path);
+    if (len >= sizeof copy)
+        return -ENAMETOOLONG;
+    memcpy(copy, path, len + 1);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int fault = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return fault;
+}
+
 int file_replace(const char *path, struct span text)
 {
     char beside[4096];
@@ -55,7 +72,9 @@ int file_replace(const char *path, struct span text)
         fault = -errno;
     if (!fault && rename(beside, path) < 0)
         fault = -errno;
-    if (fault)
+    if (fault) {
         unlink(beside);
-    return fault;
+        return fault;
+    }
+    return file_sync_parent(path);
 }

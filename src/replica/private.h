@@ -141,6 +141,10 @@ struct replica {
     bool is_snapshotting;
     uint64_t snapshot_cursor, snapshot_after_bytes;
     uint64_t snapshot_bytes; // of the last one, or of the one under way
+    struct {
+        bool is_open;
+        uint64_t id, touched_ms;
+    } backup;
     size_t round_bytes;
     unsigned scan_step;
     struct buf snapshot_frame;
@@ -272,3 +276,5 @@ void collect_wanted(struct replica *replica);
 void collect_bare(struct replica *replica, struct record *record); // removes it if it holds nothing
 void collect_key(struct replica *replica, struct record *key);     // something of it is gone
 int snapshot_step(struct replica *replica);
+
+void backup_tick(struct replica *replica); // backup.c

@@ -115,6 +115,26 @@ static const char *open_error(const struct replica *replica, int outcome)
     return replica->journal ? journal_error(replica->journal) : "cannot open the journal";
 }
 
+// Everything that the directory says. The journal stays open unless it is only read.
+static int recover(struct replica *replica, const struct replica_options *options,
+                   struct buf *out_error)
+{
+    struct journal_options journal = {
+        .segment_bytes = options->segment_bytes, .on_frame = frame_recover, .ctx = replica};
+    struct journal_report report = {0};
+    replica->is_recovering = replica->is_unheard = true;
+    int outcome = options->is_to_read
+                      ? journal_verify(options->disk, replica->heap, &journal, &report)
+                      : journal_open(&replica->journal, options->disk, replica->heap, &journal);
+    sketches_settle(replica);
+    if (!outcome)
+        outcome = retry_joined(replica);
+    replica->is_recovering = replica->is_unheard = false;
+    if (outcome)
+        buf_put_text(out_error, report.error[0] ? report.error : open_error(replica, outcome));
+    return outcome;
+}
+
 int replica_open(struct replica **out_replica, struct heap *heap,
                  const struct replica_options *options, struct buf *out_error)
 {
@@ -128,18 +148,13 @@ int replica_open(struct replica **out_replica, struct heap *heap,
         close_all(replica);
         return REPLICA_E_NAME;
     }
-    struct journal_options journal = {
-        .segment_bytes = options->segment_bytes, .on_frame = frame_recover, .ctx = replica};
-    replica->is_recovering = replica->is_unheard = true;
-    outcome = journal_open(&replica->journal, options->disk, heap, &journal);
-    sketches_settle(replica);
-    if (!outcome)
-        outcome = retry_joined(replica);
-    replica->is_recovering = replica->is_unheard = false;
-    if (!outcome)
+    outcome = recover(replica, options, out_error);
+    if (!outcome && !options->is_to_read) {
         outcome = settle_identity(replica, options);
+        if (outcome)
+            buf_put_text(out_error, open_error(replica, outcome));
+    }
     if (outcome) {
-        buf_put_text(out_error, open_error(replica, outcome));
         close_all(replica);
         return outcome;
     }
@@ -318,8 +333,10 @@ void replica_event(struct replica *replica, const struct event *event)
         join_drop(replica, event->link);
     node_step(&replica->node, event, &replica->effects);
     carry_out(replica, from, event);
-    if (event->type == EVENT_TICK)
+    if (event->type == EVENT_TICK) {
         rest(replica);
+        backup_tick(replica);
+    }
     if (collect_is_due(replica))
         replica->wants_commit = true;
     if (lease_is_due(replica) || bounded_is_due(replica))

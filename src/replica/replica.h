@@ -40,6 +40,7 @@ struct replica_options {
     struct incarnation fresh; // random: used for an empty directory
     struct incarnation spare; // random: used if the identity must be renewed
     bool is_new_incarnation;  // --new-incarnation
+    bool is_to_read;          // only to look at: the directory stays as it is, no event, no commit
     uint64_t hash_seed;
     uint64_t segment_bytes;        // 0: the journal's default
     uint64_t snapshot_after_bytes; // and twice the last snapshot; 0: 64 MiB
@@ -51,7 +52,7 @@ struct replica_options {
 };
 
 // Recovers from the disk. 0, -errno, or a JOURNAL_E_* / REPLICA_E_*; then out_error has one line.
-enum { REPLICA_E_NAME = 100, REPLICA_E_FRAME, REPLICA_E_FULL };
+enum { REPLICA_E_NAME = 100, REPLICA_E_FRAME, REPLICA_E_FULL, REPLICA_E_BUSY, REPLICA_E_GONE };
 int replica_open(struct replica **out_replica, struct heap *heap,
                  const struct replica_options *options, struct buf *out_error);
 void replica_close(struct replica *replica);
@@ -103,6 +104,18 @@ bool replica_has_changes(const struct replica *replica, const struct change_curs
 
 // Nobody listens: goes to the newest change, what lies before is forgotten.
 void replica_changes_skip(struct replica *replica, struct change_cursor *cursor);
+
+// A backup of everything committed up to `begin`, as files of a data directory (backup.c): begin,
+// then read each file from 0 until a read appends nothing, then end. REPLICA_E_BUSY: another one is
+// under way. REPLICA_E_GONE: not that one (any more), or no such file. -errno is final.
+int replica_backup_begin(struct replica *replica, uint64_t *out_id);
+unsigned replica_backup_count(const struct replica *replica);
+int replica_backup_file(const struct replica *replica, unsigned index,
+                        struct journal_held *out_held);
+int replica_backup_read(struct replica *replica, uint64_t id, struct span name, uint64_t offset,
+                        struct buf *out); // at most LIMIT_BACKUP_BYTES
+int replica_backup_end(struct replica *replica, uint64_t id);
+bool replica_is_backed_up(const struct replica *replica); // one is under way
 
 struct replica_counts {
     uint64_t commits, frames_bytes, units_joined, units_sent, rounds_sent, rounds_joined, walks;

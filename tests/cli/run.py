@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """`quipu count` against a database that breaks off anywhere, and against a real one that is killed;
-`quipu check`, and what `quipu up` does when something is wrong. Ends with "N passed, N failed".
+`quipu check`, backups, and what `quipu up` does when something is wrong. Ends with "N passed, N failed".
 
     tests/cli/run.py [BINARY]        default build/release/quipu
 """
 import collections
+import functools
 import os
 import pathlib
 import random
@@ -339,6 +340,99 @@ def test_check_tells_a_whole_directory_from_a_damaged_one():
         file = run_quipu("check", str(segment))
         assert file.returncode == 1 and "not a directory" in file.stderr, file
         assert run_quipu("check").returncode == 2
+
+
+def backup(database, target):
+    return run_quipu("backup", "--db", f"127.0.0.1:{database.port}", target)
+
+
+def test_a_backup_of_a_busy_database_restores_to_what_was_there_when_it_began():
+    with tempfile.TemporaryDirectory() as folder:
+        at = functools.partial(os.path.join, folder)
+        database = RealDatabase(at("data"))
+        keys = [b"key\t%d" % i for i in range(2000)]
+        expect_counts_of = collections.Counter()
+
+        def write(rounds):
+            for _ in range(rounds):
+                database.ask(b"QUIPU.ADVANCE", b"mark", b"%d" % expect_counts_of[b"mark"],
+                             b"%d" % (expect_counts_of[b"mark"] + 1),
+                             *[word for key in keys for word in (key, b"1")])
+                expect_counts_of.update(keys)
+                expect_counts_of[b"mark"] += 1
+
+        write(5)
+        database.ask(b"GADD", b"fans", b"ada", b"bob\n")
+        before = dict(expect_counts_of)
+        busy = threading.Thread(target=write, args=(40,))
+        done = backup(database, at("first"))
+        assert done.returncode == 0 and "whole" in done.stderr, done
+        busy.start()
+        done = backup(database, at("second"))
+        assert done.returncode == 0, done
+        busy.join()
+        database.kill()
+
+        assert dumped(at("first")) == before
+        second = dumped(at("second"))
+        rounds = second.pop(b"mark")
+        assert 5 <= rounds <= 45 and set(second.values()) == {rounds}, "a backup is of one moment"
+        assert run_quipu("check", at("first")).returncode == 0
+        members = run_quipu("dump", at("first")).stdout
+        assert "fans\tgset\t2\n\tmember\t" in members and "\tmember\tbob\\x0a\n" in members
+
+        done = run_quipu("restore", at("first"), "--to", at("again"))
+        assert done.returncode == 0, done
+        restored = RealDatabase(at("again"), "--start-wait", "10")
+        assert [int(restored.ask(b"GET", key)) for key in keys[:20]] == [5] * 20
+        restored.ask(b"INCR", keys[0])
+        restored.stop()
+        assert "restored" not in os.listdir(at("again"))
+        again = RealDatabase(at("again"), "--start-wait", "10")
+        assert int(again.ask(b"GET", keys[0])) == 6
+        again.stop()
+        assert run_quipu("dump", "--cells", at("again")).stdout.count("\tcell\t") > len(keys)
+
+
+def dumped(directory):
+    """Counters by key, of `quipu dump`."""
+    done = run_quipu("dump", directory)
+    assert done.returncode == 0, done
+    rows = [line.split("\t") for line in done.stdout.splitlines() if not line.startswith("\t")]
+    return {row[0].replace("\\x09", "\t").encode(): int(row[2]) for row in rows if row[1] == "counter"}
+
+
+def test_backup_and_restore_say_why_they_do_not():
+    with tempfile.TemporaryDirectory() as folder:
+        at = functools.partial(os.path.join, folder)
+        database = RealDatabase(at("data"))
+        database.ask(b"INCR", b"k")
+        os.mkdir(at("there"))
+        assert "is there already" in backup(database, at("there")).stderr
+        assert "is there already" in run_quipu("restore", at("data"), "--to", at("there")).stderr
+        running = run_quipu("restore", at("data"), "--to", at("new"))
+        assert running.returncode == 1 and "a database is running with it" in running.stderr, running
+        identifier = database.ask(b"QUIPU.BACKUP", b"BEGIN")[0]
+        second = backup(database, at("new"))
+        assert second.returncode == 1 and "another backup is under way" in second.stderr, second
+        assert not os.path.exists(at("new"))
+        assert database.ask(b"QUIPU.BACKUP", b"END", identifier) == b"OK"
+        assert b"no such backup" in database.ask(b"QUIPU.BACKUP", b"READ", identifier, b"x", b"0")
+        assert b"not an integer" in database.ask(b"QUIPU.BACKUP", b"READ", identifier, b"x", b"-1")
+        assert backup(database, at("new")).returncode == 0  # what the attempt has left is no hindrance
+        database.stop()
+        gone = backup(database, at("other"))
+        assert gone.returncode == 1 and "Connection refused" in gone.stderr, gone
+        for log in sorted(pathlib.Path(at("new")).glob("log-*"), reverse=True):
+            content = bytearray(log.read_bytes())
+            content[70] ^= 1
+            log.write_bytes(content)
+            damaged = run_quipu("restore", at("new"), "--to", at("other"))
+            assert damaged.returncode == 1 and "damaged" in damaged.stderr or log.name in damaged.stderr
+            assert not os.path.exists(at("other"))
+            assert run_quipu("check", at("new")).returncode == 1
+        assert "No such file" in run_quipu("dump", at("missing")).stderr
+        assert log.name in run_quipu("dump", at("new")).stderr
 
 
 def test_up_says_what_is_wrong_before_it_starts_anything():

@@ -15,6 +15,11 @@
 EMBED(asset_index, "web/index.html");
 EMBED(asset_style, "web/dashboard.css");
 EMBED(asset_dashboard, "web/dashboard.js");
+EMBED(asset_charts, "web/dashboard-charts.js");
+EMBED(asset_health, "web/dashboard-health.js");
+EMBED(asset_keys, "web/dashboard-keys.js");
+EMBED(asset_map, "web/dashboard-map.js");
+EMBED(asset_words, "web/dashboard-words.js");
 EMBED(asset_client, "web/quipu.js");
 EMBED(asset_module, "web/quipu.mjs");
 EMBED(asset_types, "web/quipu.d.ts");
@@ -31,6 +36,11 @@ static const struct asset assets[] = {
     {"/index.html", html, true, asset_index_start, asset_index_end},
     {"/dashboard.css", css, false, asset_style_start, asset_style_end},
     {"/dashboard.js", script, false, asset_dashboard_start, asset_dashboard_end},
+    {"/dashboard-charts.js", script, false, asset_charts_start, asset_charts_end},
+    {"/dashboard-health.js", script, false, asset_health_start, asset_health_end},
+    {"/dashboard-keys.js", script, false, asset_keys_start, asset_keys_end},
+    {"/dashboard-map.js", script, false, asset_map_start, asset_map_end},
+    {"/dashboard-words.js", script, false, asset_words_start, asset_words_end},
     {"/quipu.js", script, false, asset_client_start, asset_client_end},
     {"/quipu.mjs", script, false, asset_module_start, asset_module_end},
     {"/quipu.d.ts", text, false, asset_types_start, asset_types_end},

@@ -36,6 +36,24 @@ static const char *const pieces[] = {
     "'$ref':'#/components/schemas/Counter'}}}}}}},'400':{"
     "'$ref':'#/components/responses/Problem'},'503':{"
     "'$ref':'#/components/responses/Problem'}}}},",
+    "'/v1/counters/{key}/parts':{'parameters':[{'$ref':'#/components/parameters/Key'}],'get':{"
+    "'operationId':'getParts','summary':'Tells of which origins a counter is made.',"
+    "'responses':{'200':{'description':'Its type, value and parts.','content':{"
+    "'application/json':{'schema':{'type':'object'}}}},'404':{"
+    "'$ref':'#/components/responses/Problem'},'503':{"
+    "'$ref':'#/components/responses/Problem'}}}},",
+    "'/v1/keys':{'get':{'operationId':'getKeys',"
+    "'summary':'Lists keys, some a call, until the cursor is 0 again.','parameters':[{"
+    "'name':'match','in':'query','description':'A pattern as of KEYS in Redis.','schema':{"
+    "'type':'string'}},{'name':'cursor','in':'query','schema':{'type':'string'}}],"
+    "'responses':{'200':{'description':'Keys, and where to go on.','content':{"
+    "'application/json':{'schema':{'type':'object','required':['cursor','keys'],"
+    "'properties':{'cursor':{'type':'string'},'keys':{'type':'array','items':{"
+    "'type':'string'}}}}}}},'400':{'$ref':'#/components/responses/Problem'},'503':{"
+    "'$ref':'#/components/responses/Problem'}}}},",
+    "'/v1/region':{'get':{'operationId':'getRegion','summary':'Tells how the database is.',"
+    "'responses':{'200':{'description':'Facts.','content':{'application/json':{'schema':{"
+    "'type':'object'}}}},'503':{'$ref':'#/components/responses/Problem'}}}},",
     "'/{page}/counter':{'parameters':[{'$ref':'#/components/parameters/Page'}],'get':{"
     "'operationId':'getPage','summary':'Reads the counter whose key is the page.',"
     "'parameters':[{'$ref':'#/components/parameters/IfNoneMatch'}],'responses':{'200':{"

@@ -6,6 +6,7 @@
 #include "service/links.h"
 #include "service/openapi.h"
 #include "service/private.h"
+#include "service/region.h"
 #include "service/routes.h"
 #include "wire/url.h"
 
@@ -28,7 +29,10 @@ static const struct route routes[] = {
     {{"v1", "counters", "*"}, HTTP_METHOD_GET, counters_get},
     {{"v1", "counters", "*"}, HTTP_METHOD_DELETE, counters_delete},
     {{"v1", "counters", "*", "increment"}, HTTP_METHOD_POST, counters_increment},
+    {{"v1", "counters", "*", "parts"}, HTTP_METHOD_GET, region_get_parts},
     {{"v1", "counters"}, HTTP_METHOD_GET, counters_get_many},
+    {{"v1", "keys"}, HTTP_METHOD_GET, region_get_keys},
+    {{"v1", "region"}, HTTP_METHOD_GET, region_get},
     {{"v1", "links"}, HTTP_METHOD_GET, service_links_get},
     {{"v1", "links"}, HTTP_METHOD_POST, service_links_post},
     {{"*", "counter"}, HTTP_METHOD_GET, counters_get},

@@ -25,8 +25,8 @@ export async function startBrowser() {
 }
 
 export class Dashboard {
-  static async open(browser, url) {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  static async open(browser, url, options = {}) {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     const page = await context.newPage();
     const dashboard = new Dashboard(page);
     page.on("pageerror", (error) => dashboard.faults.push(String(error)));

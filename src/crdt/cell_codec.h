@@ -31,5 +31,6 @@ struct cell_source {              // what a reader of cells knows beside the byt
 void cell_put(struct buf *out, const struct cell *cell);
 // Appends to the unit. 0 or -ENOMEM; what is malformed marks the reader failed.
 int cell_read(struct reader *reader, struct cell_source *source, struct unit *unit);
-// Address and number of cells, which then follow.
-void unit_put_address(struct buf *out, const struct address *address, unsigned cells_count);
+// Address and number of cells, which then follow, into memory that is large enough.
+uint8_t *unit_write_address(uint8_t *to, const struct address *address, unsigned cells_count);
+size_t unit_address_bytes_max(const struct address *address);

@@ -45,7 +45,7 @@ static inline uint64_t take_varint(const uint8_t **at)
     }
 }
 
-static bool next_cell(struct span *rest, struct packed_cell *out)
+static inline bool next_cell(struct span *rest, struct packed_cell *out)
 {
     const uint8_t *at = rest->ptr, *end = at + rest->len;
     if (at == end || *at == 0)
@@ -126,31 +126,60 @@ bool packed_read_plain(struct span packed, struct plain_cell *out_cell)
     return true;
 }
 
+static inline uint8_t *put_varint(uint8_t *to, uint64_t value)
+{
+    while (value >= 0x80) {
+        *to++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *to++ = (uint8_t)value;
+    return to;
+}
+
 size_t packed_write_plain(uint8_t to[PACKED_PLAIN_MAX], const struct plain_cell *cell)
 {
     uint8_t *at = to + 1;
     *at++ = cell->type == CELL_COUNTER ? FLAG_LIFE : FLAG_LIFE | FLAG_TYPED;
     if (cell->type != CELL_COUNTER)
         *at++ = (uint8_t)cell->type;
-    at = bytes_write_varint(at, cell->origin);
-    at = bytes_write_varint(at, cell->sequence);
-    at = bytes_write_varint(at, cell->sequence - cell->birth);
-    at = bytes_write_signed(at, cell->total);
+    at = put_varint(at, cell->origin);
+    at = put_varint(at, cell->sequence);
+    at = put_varint(at, cell->sequence - cell->birth);
+    at = put_varint(at, (uint64_t)cell->total << 1 ^ (0 - ((uint64_t)cell->total >> 63)));
     *to = (uint8_t)(at - to - 1);
     return (size_t)(at - to);
+}
+
+static unsigned put_only(const struct packed_cell *cell, const struct address *address,
+                         struct buf *out)
+{
+    uint8_t *to = buf_reserve(out, unit_address_bytes_max(address) + cell->bytes.len);
+    if (!to)
+        return 1;
+    uint8_t *start = to;
+    to = unit_write_address(to, address, 1);
+    memcpy(to, cell->bytes.ptr, cell->bytes.len);
+    buf_advance(out, (size_t)(to - start) + cell->bytes.len);
+    return 1;
 }
 
 unsigned packed_put_unit(struct span packed, const struct address *address,
                          const struct vector *known, struct buf *out)
 {
     struct packed_cell cell;
-    unsigned count = 0;
-    for (struct span rest = packed; next_cell(&rest, &cell);)
-        count += is_news(&cell, known);
-    if (count == 0)
+    struct span rest = packed;
+    if (!next_cell(&rest, &cell))
         return 0;
-    unit_put_address(out, address, count);
-    for (struct span rest = packed; next_cell(&rest, &cell);) {
+    if (packed_is_empty(rest))
+        return is_news(&cell, known) ? put_only(&cell, address, out) : 0;
+    unsigned count = is_news(&cell, known);
+    while (next_cell(&rest, &cell))
+        count += is_news(&cell, known);
+    uint8_t *to = count ? buf_reserve(out, unit_address_bytes_max(address)) : NULL;
+    if (!to)
+        return count;
+    buf_advance(out, (size_t)(unit_write_address(to, address, count) - to));
+    for (rest = packed; next_cell(&rest, &cell);) {
         if (is_news(&cell, known))
             buf_put(out, cell.bytes);
     }

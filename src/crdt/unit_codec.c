@@ -126,16 +126,27 @@ void cell_put(struct buf *out, const struct cell *cell)
     buf_advance(out, (size_t)(to - start));
 }
 
-void unit_put_address(struct buf *out, const struct address *address, unsigned cells_count)
+static uint8_t *write_string(uint8_t *to, struct span string)
+{
+    to = bytes_write_varint(to, string.len);
+    if (string.len)
+        memcpy(to, string.ptr, string.len);
+    return to + string.len;
+}
+
+size_t unit_address_bytes_max(const struct address *address)
+{
+    return 1 + 3 * VARINT_BYTES_MAX + address->key.len + address->sub.len;
+}
+
+uint8_t *unit_write_address(uint8_t *to, const struct address *address, unsigned cells_count)
 {
     unsigned rest = cells_count - 1;
-    buf_put_byte(out,
-                 (uint8_t)(address->kind | (rest < HEAD_MORE ? rest : HEAD_MORE) << HEAD_SHIFT));
+    *to++ = (uint8_t)(address->kind | (rest < HEAD_MORE ? rest : HEAD_MORE) << HEAD_SHIFT);
     if (rest >= HEAD_MORE)
-        bytes_put_varint(out, rest);
-    bytes_put_string(out, address->key);
-    if (address->kind != UNIT_KEY)
-        bytes_put_string(out, address->sub);
+        to = bytes_write_varint(to, rest);
+    to = write_string(to, address->key);
+    return address->kind == UNIT_KEY ? to : write_string(to, address->sub);
 }
 
 // A cell that was obtained and never written has sequence 0 and is no news to anybody.
@@ -152,7 +163,10 @@ unsigned unit_write(const struct unit *unit, const struct address *address,
         count += is_news(&unit->cells[i], known);
     if (count == 0)
         return 0;
-    unit_put_address(out, address, count);
+    uint8_t *to = buf_reserve(out, unit_address_bytes_max(address));
+    if (!to)
+        return count;
+    buf_advance(out, (size_t)(unit_write_address(to, address, count) - to));
     for (uint16_t i = 0; i < unit->count; i++) {
         if (is_news(&unit->cells[i], known))
             cell_put(out, &unit->cells[i]);

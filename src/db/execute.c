@@ -59,6 +59,14 @@ static void note(struct block *block, const struct resp_request *parsed)
     keyspace_prefetch(worker->db->keyspace, request->hash);
 }
 
+// The table's line of request `i` is here by now: it tells where the record is.
+static void prefetch_record(const struct worker *worker, unsigned i)
+{
+    const struct request *request = &worker->request[i];
+    if (request->hash && !request->is_same_key)
+        keyspace_prefetch_record(worker->db->keyspace, request->hash);
+}
+
 // One request. False: the block ends here.
 static bool parse_one(struct block *block, uint32_t *taken)
 {
@@ -92,15 +100,14 @@ static void parse_ahead(struct block *block)
 {
     struct worker *worker = block->worker;
     uint32_t taken = 0;
+    unsigned fetched = 0;
     while (block->count < block->ahead && block->used < block->input.len &&
-           parse_one(block, &taken))
-        continue;
-    if (block->count < 2)
-        return;
-    for (unsigned i = 0; i < block->count; i++) {
-        if (worker->request[i].hash && !worker->request[i].is_same_key)
-            keyspace_prefetch_record(worker->db->keyspace, worker->request[i].hash);
+           parse_one(block, &taken)) {
+        if (block->count > DB_PREFETCH_LAG)
+            prefetch_record(worker, fetched++);
     }
+    while (block->count > 1 && fetched < block->count)
+        prefetch_record(worker, fetched++);
 }
 
 // What was parsed behind request `i` is parsed again when it is its turn.

@@ -19,9 +19,10 @@
 #include "script/script.h"
 #include "wire/resp.h"
 
-#define DB_BLOCK_BYTES (1u << 20) // of output, behind which the client's limit is looked at
-#define DB_AHEAD       64u        // requests parsed before the first of them runs
-#define DB_ARGUMENTS   1024u      // of all of them together, at first
+#define DB_BLOCK_BYTES  (1u << 20) // of output, behind which the client's limit is looked at
+#define DB_PREFETCH_LAG 12u        // requests between the two misses of one
+#define DB_AHEAD        64u        // requests parsed before the first of them runs
+#define DB_ARGUMENTS    1024u      // of all of them together, at first
 
 // ---- a client: worker.c opens, client.c
 

@@ -124,7 +124,7 @@ static struct record *take_slot(struct keyspace *keyspace)
     struct dirty_chunk *chunk = dirty->head;
     uint32_t ahead = dirty->head_at + 8;
     if (ahead < DIRTY_CHUNK)
-        __builtin_prefetch(atomic_load_explicit(&chunk->slot[ahead], memory_order_relaxed), 1);
+        record_prefetch(atomic_load_explicit(&chunk->slot[ahead], memory_order_relaxed));
     // Sequentially consistent: after the clearing of is_pending (see dirty_fill).
     struct record *record = atomic_load(&chunk->slot[dirty->head_at]);
     if (record)

@@ -103,13 +103,13 @@ static struct dirty_chunk *next_chunk(const struct dirty_chunk *chunk)
                                                               memory_order_relaxed);
 }
 
-static void donate_tables(struct keyspace *keyspace, struct table *table)
+static void free_tables(struct keyspace *keyspace, struct table *table)
 {
     while (table) {
         struct table *next = table->retired_next;
         size_t size = table_size(table->slots_count);
         atomic_fetch_sub_explicit(&keyspace->tables_bytes, size, memory_order_relaxed);
-        slab_donate(&keyspace->slab, table, size);
+        slab_free_array(&keyspace->slab, table, size);
         table = next;
     }
 }
@@ -141,7 +141,7 @@ static void free_batch(struct keyspace *keyspace)
 {
     struct grace *grace = &keyspace->grace;
     tell_acquire();
-    donate_tables(keyspace, grace->batch_tables);
+    free_tables(keyspace, grace->batch_tables);
     free_records(keyspace, grace->batch_records);
     free_chunks(keyspace, grace->batch_chunks);
     grace->batch_tables = NULL;

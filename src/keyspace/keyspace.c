@@ -61,8 +61,6 @@ static void free_shard(struct keyspace *keyspace, struct shard *shard)
             record_free(keyspace, record);
         }
     }
-    if (table)
-        heap_free(keyspace->heap, table, table_size(table->slots_count));
     pthread_mutex_destroy(&shard->lock);
 }
 
@@ -149,10 +147,10 @@ uint64_t keyspace_keys_count(const struct keyspace *keyspace)
 
 struct keyspace_memory keyspace_memory(const struct keyspace *keyspace)
 {
+    uint64_t tables = atomic_load_explicit(&keyspace->tables_bytes, memory_order_relaxed);
     return (struct keyspace_memory){
-        .records_bytes = keyspace->slab.bytes,
-        .tables_bytes = atomic_load_explicit(&keyspace->tables_bytes, memory_order_relaxed) +
-                        keyspace_size(keyspace->shard_bits),
+        .records_bytes = keyspace->slab.bytes - tables,
+        .tables_bytes = tables + keyspace_size(keyspace->shard_bits),
         .order_bytes = keyspace->order.cap * sizeof(struct record *),
         .records_count = atomic_load_explicit(&keyspace->records_count, memory_order_relaxed),
     };

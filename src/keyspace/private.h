@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Between the files of the keyspace room: layouts. A counter with a 16-byte key and one small cell
-// is a record of 48 bytes; with its slot in the table it costs about 60.
+// is a record of 56 bytes; with its slot in the table it costs about 70.
 #pragma once
 #include <pthread.h>
 #include <stdatomic.h>
@@ -36,7 +36,7 @@ struct record {
 };
 
 #define RECORD_ROOM_MIN 12u // at least; a block's size is a multiple of 8
-#define RECORD_ROOM_DOT 20u // a retry token's one dot, with its time
+#define RECORD_ROOM_KEY 20u // of a key and a retry token: numbers are large there
 
 #define STATE_TYPE_SHIFT 8
 #define STATE_KIND_SHIFT 12
@@ -79,6 +79,13 @@ static inline size_t record_len(const struct record *record)
     return atomic_load_explicit(&record->change, memory_order_relaxed) & 0xffff;
 }
 
+// The common record lies on one line or two.
+static inline void record_prefetch(const struct record *record)
+{
+    __builtin_prefetch(record, 1);
+    __builtin_prefetch((const uint8_t *)record + 55, 1);
+}
+
 // ---- table.c
 
 struct table {
@@ -108,15 +115,20 @@ static inline struct table *shard_table(const struct shard *shard)
     return (struct table *)(uintptr_t)(table & (((uint64_t)1 << TABLE_STEP_SHIFT) - 1));
 }
 
-// ---- slab.c: records by size, in chunks; large ones alone
+// ---- slab.c: records by size, and arrays, in chunks; large records alone
 
 #define SLAB_STEP       8u
-#define SLAB_CLASSES    64u // up to 512 bytes
-#define SLAB_CHUNK      65536u
-#define SLAB_FIRST_STEP 2048u // the first chunks are small, so that an empty keyspace is
+#define SLAB_CLASSES    64u        // up to 512 bytes
+#define SLAB_CHUNK      (1u << 21) // a huge page, where the system has them
+#define SLAB_FIRST_STEP 2048u      // the first chunks are small, so that an empty keyspace is
 
 struct slab_chunk {
     struct slab_chunk *next;
+    size_t size;
+};
+
+struct slab_range { // in a chunk, free for records
+    struct slab_range *next;
     size_t size;
 };
 
@@ -124,8 +136,9 @@ struct slab {
     pthread_mutex_t lock;
     struct heap *heap;
     struct slab_chunk *chunks;
-    struct slab_chunk *donated; // not begun yet
-    uint8_t *at, *end;          // what is left of the newest chunk
+    struct slab_range *ranges;
+    uint8_t *at, *end;             // what is left of the range that records are cut off
+    uint8_t *array_at, *array_end; // of the chunk that arrays are
     void *free[SLAB_CLASSES + 1];
     size_t chunk_bytes; // of the next chunk
     uint64_t bytes;     // taken from the heap
@@ -135,9 +148,8 @@ void slab_init(struct slab *slab, struct heap *heap);
 void slab_deinit(struct slab *slab); // frees the chunks, not the large blocks
 void *slab_alloc(struct slab *slab, size_t size);
 void slab_free(struct slab *slab, void *block, size_t size);
-// Memory of the same heap that is not needed any more, at least sizeof(struct slab_chunk): records
-// to come will use it.
-void slab_donate(struct slab *slab, void *block, size_t size);
+void *slab_alloc_array(struct slab *slab, size_t size);
+void slab_free_array(struct slab *slab, void *block, size_t size);
 
 // ---- dirty.c: many producers, one consumer
 

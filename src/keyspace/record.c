@@ -7,23 +7,29 @@
 #include "keyspace/private.h"
 
 // What hangs on a key without being part of what it shows is on no list of it: one pointer.
-static size_t links_size(enum unit_kind kind)
+static inline size_t links_size(enum unit_kind kind)
 {
     if (kind == UNIT_KEY)
         return 0;
     return kind_is_attached(kind) ? sizeof(struct record *) : sizeof(struct child_links);
 }
 
-static size_t head_size(enum unit_kind kind)
+static inline size_t head_size(enum unit_kind kind)
 {
     return kind == UNIT_KEY ? offsetof(struct record, bytes)
                             : sizeof(struct record) + links_size(kind);
 }
 
+static inline size_t with_room(enum unit_kind kind, size_t used)
+{
+    bool is_large = kind == UNIT_KEY || kind == UNIT_TOKEN;
+    size_t room = is_large ? RECORD_ROOM_KEY : RECORD_ROOM_MIN;
+    return (used + room + SLAB_STEP - 1) & ~(size_t)(SLAB_STEP - 1);
+}
+
 static size_t size_of(enum unit_kind kind, size_t len)
 {
-    size_t room = kind == UNIT_TOKEN ? RECORD_ROOM_DOT : RECORD_ROOM_MIN;
-    return (head_size(kind) + len + room + SLAB_STEP - 1) & ~(size_t)(SLAB_STEP - 1);
+    return with_room(kind, head_size(kind) + len);
 }
 
 static uint8_t *own_start(const struct record *record)
@@ -128,15 +134,14 @@ struct address record_address(const struct record *record)
 
 // ---- the replica thread: cells
 
-static struct span room_of(const struct record *record)
+static inline struct span room_of(const struct record *record)
 {
     size_t used = head_size(record_kind(record)) + record_len(record);
-    return span_of((const uint8_t *)record + used,
-                   size_of(record_kind(record), record_len(record)) - used);
+    return span_of((const uint8_t *)record + used, with_room(record_kind(record), used) - used);
 }
 
 // Relaxed: these bits are this thread's alone; the workers' bits are kept.
-static bool has(const struct record *record, uint32_t bits)
+static inline bool has(const struct record *record, uint32_t bits)
 {
     return (atomic_load_explicit(&record->state, memory_order_relaxed) & bits) != 0;
 }
@@ -186,13 +191,16 @@ struct family *record_family(const struct record *record)
                : NULL;
 }
 
-static struct span packed_of(const struct record *record)
+static struct span packed_in_wide(const struct record *record)
 {
-    if (!has(record, STATE_WIDE))
-        return room_of(record);
     const struct wide *wide = room_pointer(record);
     size_t at = cells_at(has(record, STATE_PARENT));
     return span_of((const uint8_t *)wide + at, wide->bytes - at);
+}
+
+static inline struct span packed_of(const struct record *record)
+{
+    return has(record, STATE_WIDE) ? packed_in_wide(record) : room_of(record);
 }
 
 static void drop_wide(struct keyspace *keyspace, struct record *record)
@@ -250,12 +258,16 @@ static int put_wide(struct keyspace *keyspace, struct record *record, struct spa
 // not much too large.
 static int put_packed(struct keyspace *keyspace, struct record *record, struct span packed)
 {
+    struct span room = room_of(record);
+    if (!has(record, STATE_WIDE) && packed.len <= room.len) {
+        fill(room, packed);
+        return 0;
+    }
     bool is_wide = has(record, STATE_WIDE), is_parent = record_is_parent(record);
     struct span space = packed_of(record);
-    if (!is_parent && packed.len <= room_of(record).len) {
-        if (is_wide)
-            record_drop_cells(keyspace, record);
-        fill(room_of(record), packed);
+    if (!is_parent && packed.len <= room.len) {
+        record_drop_cells(keyspace, record);
+        fill(room, packed);
         return 0;
     }
     if (!is_wide || packed.len > space.len || packed.len + 64 < space.len / 2)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory of records: blocks of multiples of 8 bytes out of chunks, a free list a size. Blocks never
-// go back to the heap one by one; a chunk holds any sizes, and arrays that a shard outgrew become
-// chunks. Anything above the largest size is an
-// allocation of its own. Blocks whose size is a multiple of 64 begin on a cache line.
+// Memory of records and of the shards' arrays, out of chunks that grow to the size of a huge page,
+// so that a look-up misses no page table. Records are blocks of multiples of 8 bytes, a free list a
+// size, cut off the front of a range; those whose size is a multiple of 64 begin on a cache line.
+// Arrays are cut off chunks of their own; what a shard has outgrown, and the rest of a chunk, are
+// ranges for records to come. Chunks go back to the heap all at once, at the end.
 #include <errno.h>
 #include "keyspace/private.h"
 
@@ -12,30 +13,14 @@ void slab_init(struct slab *slab, struct heap *heap)
     pthread_mutex_init(&slab->lock, NULL);
 }
 
-static void free_chunks(struct slab *slab, struct slab_chunk *chunk)
-{
-    while (chunk) {
-        struct slab_chunk *next = chunk->next;
-        heap_free(slab->heap, chunk, chunk->size);
-        chunk = next;
-    }
-}
-
 void slab_deinit(struct slab *slab)
 {
-    free_chunks(slab, slab->chunks);
-    free_chunks(slab, slab->donated);
+    while (slab->chunks) {
+        struct slab_chunk *chunk = slab->chunks;
+        slab->chunks = chunk->next;
+        heap_free(slab->heap, chunk, chunk->size);
+    }
     pthread_mutex_destroy(&slab->lock);
-}
-
-void slab_donate(struct slab *slab, void *block, size_t size)
-{
-    struct slab_chunk *chunk = block;
-    pthread_mutex_lock(&slab->lock);
-    *chunk = (struct slab_chunk){.next = slab->donated, .size = size};
-    slab->donated = chunk;
-    slab->bytes += size;
-    pthread_mutex_unlock(&slab->lock);
 }
 
 static size_t rounded(size_t size)
@@ -69,33 +54,49 @@ static void skip(struct slab *slab, size_t bytes)
     }
 }
 
-static struct slab_chunk *take_chunk(struct slab *slab)
+// A range too small for an array, or none of which an array needs any more.
+static void put_range(struct slab *slab, void *start, size_t size)
 {
-    struct slab_chunk *chunk = slab->donated;
-    if (chunk) {
-        slab->donated = chunk->next;
-        return chunk;
-    }
-    chunk = heap_alloc(slab->heap, slab->chunk_bytes);
+    if (size <= sizeof(struct slab_range))
+        return;
+    struct slab_range *range = start;
+    *range = (struct slab_range){.next = slab->ranges, .size = size};
+    slab->ranges = range;
+}
+
+// A new chunk with at least `size` bytes behind its head. NULL: no memory.
+static struct slab_chunk *take_chunk(struct slab *slab, size_t size)
+{
+    while (slab->chunk_bytes < sizeof(struct slab_chunk) + size)
+        slab->chunk_bytes *= 2;
+    struct slab_chunk *chunk = heap_alloc(slab->heap, slab->chunk_bytes);
     if (!chunk)
         return NULL;
-    chunk->size = slab->chunk_bytes;
+    *chunk = (struct slab_chunk){.next = slab->chunks, .size = slab->chunk_bytes};
+    slab->chunks = chunk;
     slab->bytes += chunk->size;
     if (slab->chunk_bytes < SLAB_CHUNK)
         slab->chunk_bytes *= 2;
+    else
+        slab->chunk_bytes = SLAB_CHUNK;
     return chunk;
 }
 
 static int refill(struct slab *slab)
 {
-    struct slab_chunk *chunk = take_chunk(slab);
-    if (!chunk)
+    struct slab_range *range = slab->ranges;
+    struct slab_chunk *chunk = range ? NULL : take_chunk(slab, SLAB_FIRST_STEP / 2);
+    if (!range && !chunk)
         return -ENOMEM;
     skip(slab, (size_t)(slab->end - slab->at));
-    chunk->next = slab->chunks;
-    slab->chunks = chunk;
-    slab->at = (uint8_t *)(chunk + 1);
-    slab->end = (uint8_t *)chunk + chunk->size;
+    if (range) {
+        slab->ranges = range->next;
+        slab->at = (uint8_t *)range;
+        slab->end = slab->at + range->size;
+    } else {
+        slab->at = (uint8_t *)(chunk + 1);
+        slab->end = (uint8_t *)chunk + chunk->size;
+    }
     return 0;
 }
 
@@ -140,5 +141,41 @@ void slab_free(struct slab *slab, void *block, size_t size)
     } else {
         put_free(slab, block, size);
     }
+    pthread_mutex_unlock(&slab->lock);
+}
+
+static void *carve_array(struct slab *slab, size_t size)
+{
+    if ((size_t)(slab->array_end - slab->array_at) < size) {
+        struct slab_chunk *chunk = take_chunk(slab, size);
+        if (!chunk)
+            return NULL;
+        put_range(slab, slab->array_at, (size_t)(slab->array_end - slab->array_at));
+        slab->array_at = (uint8_t *)(chunk + 1);
+        slab->array_end = (uint8_t *)chunk + chunk->size;
+    }
+    void *block = slab->array_at;
+    slab->array_at += size;
+    return block;
+}
+
+void *slab_alloc_array(struct slab *slab, size_t size)
+{
+    if (size <= SLAB_CLASSES * SLAB_STEP)
+        return slab_alloc(slab, size);
+    pthread_mutex_lock(&slab->lock);
+    void *block = carve_array(slab, rounded(size));
+    pthread_mutex_unlock(&slab->lock);
+    return block;
+}
+
+void slab_free_array(struct slab *slab, void *block, size_t size)
+{
+    if (size <= SLAB_CLASSES * SLAB_STEP) {
+        slab_free(slab, block, size);
+        return;
+    }
+    pthread_mutex_lock(&slab->lock);
+    put_range(slab, block, rounded(size));
     pthread_mutex_unlock(&slab->lock);
 }

@@ -71,7 +71,7 @@ static uint64_t next_of(const struct table *table, uint64_t at)
 static void prefetch_ahead(const struct table *table, uint64_t at)
 {
     if (at + SCAN_AHEAD < table->slots_count)
-        __builtin_prefetch(
+        record_prefetch(
             slot_record(atomic_load_explicit(&table->slot[at + SCAN_AHEAD], memory_order_relaxed)));
 }
 
@@ -129,7 +129,7 @@ void keyspace_prefetch_record(const struct keyspace *keyspace, uint64_t hash)
         if (slot == SLOT_EMPTY)
             return;
         if (slot_may_be(slot, hash)) {
-            __builtin_prefetch(slot_record(slot), 1);
+            record_prefetch(slot_record(slot));
             return;
         }
         home.at = home.at + 1 == home.slots_count ? 0 : home.at + 1;
@@ -174,7 +174,7 @@ static int grow(struct keyspace *keyspace, struct shard *shard)
         step++;
     assert(step < TABLE_STEPS);
     uint64_t count = size_of(keyspace, index, step);
-    struct table *table = heap_alloc(keyspace->heap, table_size(count));
+    struct table *table = slab_alloc_array(&keyspace->slab, table_size(count));
     if (!table)
         return -ENOMEM;
     memset(table, 0, table_size(count));

@@ -339,9 +339,9 @@ int cells_absorb(struct replica *replica, struct record *record)
         return absorb_conflict(replica, record);
     if (!(record_flags(record) & RECORD_LIVE))
         return 0;
-    bool is_new = record_is_bare(record);
-    if (is_new || (record_plain(record, &cell) && cell.origin == replica->self &&
-                   cell.type == record_type(record)))
-        return absorb_plain(replica, record, &cell, is_new);
+    bool is_plain = record_plain(record, &cell);
+    if (is_plain ? cell.origin == replica->self && cell.type == record_type(record)
+                 : record_is_bare(record))
+        return absorb_plain(replica, record, &cell, !is_plain);
     return absorb_unit(replica, record);
 }

@@ -55,6 +55,35 @@ static const struct option rows[] = {
      .value = "FILE",
      .help = "Lua run on each applied change, in place of the built-in one"},
     OPTION_ROW_SECRET,
+    {.name = "maxclients",
+     .type = OPTION_INTEGER,
+     .initial = OPTION_INITIAL(LIMIT_CLIENTS),
+     .smallest = 1,
+     .largest = 1000000,
+     .help = "connections of clients; further ones are refused"},
+    {.name = "maxmemory",
+     .type = OPTION_TEXT,
+     .value = "BYTES",
+     .help = "as 512mb or 2gb; at it no new key or member is taken, the rest goes on"},
+    {.name = "timeout",
+     .type = OPTION_INTEGER,
+     .initial = "0",
+     .largest = 86400 * 365,
+     .help = "seconds after which a silent client is closed; 0: never"},
+    {.name = "tcp-keepalive",
+     .type = OPTION_INTEGER,
+     .initial = "60",
+     .largest = 86400,
+     .help = "seconds until a silent connection is probed; 0: never"},
+    {.name = "client-output-buffer-limit",
+     .type = OPTION_TEXT,
+     .value = "TEXT",
+     .help = "\"normal HARD SOFT SECONDS pubsub HARD SOFT SECONDS\": who does not read is closed"},
+    {.name = "protected-mode",
+     .type = OPTION_CHOICE,
+     .choices = "yes|no",
+     .initial = "yes",
+     .help = "without a password, only clients of this machine are let in"},
     {.name = "requirepass",
      .type = OPTION_TEXT,
      .value = "PASSWORD",
@@ -137,6 +166,19 @@ static struct db_options db_options_of(const struct options *options)
     return db;
 }
 
+// Those that CONFIG SET knows too, with its texts and checks.
+static void add_settings(struct db_options *db, const struct options *options)
+{
+    static const char *const names[] = {"maxclients",     "maxmemory",
+                                        "timeout",        "tcp-keepalive",
+                                        "protected-mode", "client-output-buffer-limit"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (options_has(options, names[i]))
+            db->settings[db->settings_count++] =
+                (struct db_setting){names[i], options_text(options, names[i])};
+    }
+}
+
 static int refuse(const char *what)
 {
     fprintf(stderr, "quipu db: %s\n(quipu db --help lists the options)\n", what);
@@ -156,6 +198,7 @@ static int run(const struct options *options)
         return refuse("--peer: at most " OPTION_INITIAL(LIMIT_PEERS) " of them");
     if (db.password && db.acl_path)
         return refuse("--requirepass and --aclfile: the file says the password of \"default\"");
+    add_settings(&db, options);
     if (options_has(options, "tls-listen"))
         db.tls_listen = options_endpoint(options, "tls-listen");
     if (!db.tls.cert_file &&

@@ -112,6 +112,7 @@ bool acl_may_listen(const struct acl_user *user, enum topic_kind kind, struct sp
 struct acl_view {
     const struct access_catalog *catalog;
     uint64_t generation;
+    bool is_protected;      // connections from elsewhere need a user with a password
     struct acl_view *older; // still looked at, perhaps
     uint32_t count;
     struct acl_user *user[]; // by name
@@ -126,6 +127,7 @@ struct acl {
     struct acl_view *view; // the newest
     uint64_t done;         // every worker looks at this generation, or a newer one
     uint64_t next_id;
+    bool is_protected;     // protected-mode, as the next views say
     bool is_channels_open; // acl-pubsub-default allchannels
     struct acl_log *log;
 };
@@ -148,6 +150,7 @@ int acl_delete(struct acl *acl, const struct span *names, uint32_t count, uint32
 bool acl_load(struct acl *acl, const char *path, struct span text, struct buf *out_error);
 // `acl` is what `other` is from now on; every user is a new one, but "default".
 void acl_take(struct acl *acl, struct acl *other);
+int acl_protect(struct acl *acl, bool is_protected); // protected-mode. 0 or -ENOMEM
 void acl_save(const struct acl *acl, struct buf *out);
 bool acl_name_is_valid(struct span name);
 
@@ -174,5 +177,7 @@ struct session;
 void acl_enter(struct session *session, const struct acl_user *user, bool is_authenticated);
 // As a new connection: "default", authenticated if that needs no password.
 void acl_enter_default(struct session *session, const struct acl_view *view);
+// It comes from elsewhere, and only a default user without a password could let it in.
+bool acl_is_denied(const struct session *session, const struct acl_view *view);
 // The session's user as `view` has it. False: there is none any more.
 bool acl_follow(struct session *session, const struct acl_view *view);

@@ -76,6 +76,7 @@ const struct acl_user *acl_default(const struct acl_view *view)
 static void show(struct acl *acl, struct acl_view *view)
 {
     view->older = acl->view;
+    view->is_protected = acl->is_protected;
     view->generation = acl->view ? acl->view->generation + 1 : 1;
     for (uint32_t i = 0; i < view->count; i++)
         view->user[i]->views++;
@@ -140,6 +141,7 @@ void acl_take(struct acl *acl, struct acl *other)
 {
     acl_settled(other, other->view->generation);
     other->view->older = acl->view;
+    other->view->is_protected = acl->is_protected;
     other->view->generation = acl->view->generation + 1;
     acl->view = other->view;
     acl->next_id = other->next_id;
@@ -261,6 +263,17 @@ int acl_set(struct acl *acl, const struct acl_change *change, uint32_t *out_at)
     return outcome;
 }
 
+int acl_protect(struct acl *acl, bool is_protected)
+{
+    struct acl_view *view = view_new(acl, acl->view->count);
+    if (!view)
+        return -ENOMEM;
+    memcpy(view->user, acl->view->user, view->count * sizeof *view->user);
+    acl->is_protected = is_protected;
+    show(acl, view);
+    return 0;
+}
+
 int acl_delete(struct acl *acl, const struct span *names, uint32_t count, uint32_t *out_count)
 {
     struct acl_view *view = view_new(acl, acl->view->count);
@@ -306,7 +319,12 @@ void acl_enter(struct session *session, const struct acl_user *user, bool is_aut
 void acl_enter_default(struct session *session, const struct acl_view *view)
 {
     const struct acl_user *user = acl_default(view);
-    acl_enter(session, user, acl_user_is_open(user));
+    acl_enter(session, user, acl_user_is_open(user) && !acl_is_denied(session, view));
+}
+
+bool acl_is_denied(const struct session *session, const struct acl_view *view)
+{
+    return session->is_remote && view->is_protected && acl_user_is_open(acl_default(view));
 }
 
 bool acl_follow(struct session *session, const struct acl_view *view)

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who a session is: AUTH and HELLO AUTH; and what it may not do then. What is refused to a user is
 // noted for ACL LOG, who must say who they are is not.
+#include <stdio.h>
 #include "command/acl.h"
 #include "command/handlers.h"
 
-static void note(struct call *call, enum acl_reason reason, struct span object, struct span user)
+// `denial` says what, whose and where.
+static void note(struct call *call, struct acl_denial denial)
 {
     struct buf line;
-    buf_init(&line, call->reply->out->heap);
     struct session_load load;
+    buf_init(&line, call->reply->out->heap);
     call->host->ops->load(call->host, call->session, &load);
     session_put_line(call->session, &load, call->now_ms, &line);
-    struct acl_denial denial = {.reason = reason,
-                                .context = "toplevel",
-                                .object = object,
-                                .user = user,
-                                .client = span_of(line.ptr, line.len ? line.len - 1 : 0)};
+    denial.client = span_of(line.ptr, line.len ? line.len - 1 : 0);
     call->host->ops->deny(call->host, &denial);
     buf_deinit(&line);
 }
@@ -23,12 +21,17 @@ static void note(struct call *call, enum acl_reason reason, struct span object, 
 bool auth_enter(struct call *call, struct span name, struct span password)
 {
     const struct acl_user *user = acl_find(call->host->acl, name);
-    if (user && acl_user_takes(user, password)) {
+    // A default user without a password is let in from this machine only, in protected mode.
+    bool is_denied = user && acl_is_denied(call->session, call->host->acl) &&
+                     user == acl_default(call->host->acl);
+    if (user && !is_denied && acl_user_takes(user, password)) {
         acl_enter(call->session, user, true);
         return true;
     }
-    note(call, ACL_NO_AUTH, call->argv[0], name);
-    reply_error(call->reply, REPLY_ERROR_WRONG_PASSWORD);
+    note(call,
+         (struct acl_denial){
+             .reason = ACL_NO_AUTH, .context = "toplevel", .object = call->argv[0], .user = name});
+    reply_error(call->reply, is_denied ? REPLY_ERROR_DENIED : REPLY_ERROR_WRONG_PASSWORD);
     return false;
 }
 
@@ -54,15 +57,54 @@ bool auth_refuse(struct call *call)
     if (!session->is_authenticated) {
         if (call->command->flags & COMMAND_NO_AUTH)
             return false;
-        reply_error(call->reply, REPLY_ERROR_NO_AUTH);
+        bool is_denied = acl_is_denied(session, call->host->acl);
+        reply_error(call->reply, is_denied ? REPLY_ERROR_DENIED : REPLY_ERROR_NO_AUTH);
         return true;
     }
     struct acl_verdict verdict = acl_check(session->user, call->command, call->argv, call->argc);
     if (verdict.reason == ACL_FINE)
         return false;
     struct span name = span_text(session->user->catalog->entry[verdict.id].name);
-    note(call, verdict.reason, verdict.reason == ACL_NO_COMMAND ? name : call->argv[verdict.at],
-         session_user_name(session));
+    note(call, (struct acl_denial){
+                   .reason = verdict.reason,
+                   .context = "toplevel",
+                   .object = verdict.reason == ACL_NO_COMMAND ? name : call->argv[verdict.at],
+                   .user = session_user_name(session)});
     reply_error_with(call->reply, texts[verdict.reason], name);
+    return true;
+}
+
+// Rules may have changed since the commands were queued: the newest are asked.
+bool acl_refuse_nested(struct call *call)
+{
+    static const char *const reasons[] = {
+        [ACL_NO_COMMAND] = "no permission to execute the command or subcommand",
+        [ACL_NO_KEY] = "no permission to touch the specified keys",
+        [ACL_NO_CHANNEL] =
+            "no permission to access one of the channels used as arguments to the command"};
+    const struct acl_user *user = acl_find_id(call->server->acl->view, call->session->user_id);
+    bool is_multi = call->session->is_queueing;
+    char text[300];
+    if (user && acl_user_is_free(user))
+        return false;
+    struct acl_verdict verdict = {.reason = ACL_NO_COMMAND};
+    if (user)
+        verdict = acl_check(user, call->command, call->argv, call->argc);
+    if (verdict.reason == ACL_FINE)
+        return false;
+    bool is_command = verdict.reason == ACL_NO_COMMAND;
+    const struct access_catalog *catalog = call->server->acl->catalog;
+    note(call, (struct acl_denial){.reason = verdict.reason,
+                                   .context = is_multi ? "multi" : "lua",
+                                   .object = is_command ? span_text(catalog->entry[verdict.id].name)
+                                                        : call->argv[verdict.at],
+                                   .user = user ? acl_user_name(user) : span_text("")});
+    snprintf(text, sizeof text,
+             is_multi ? "NOPERM ACLs rules changed between the moment the transaction was "
+                        "accumulated and the EXEC call. This command is no longer allowed for the "
+                        "following reason: %s"
+                      : "ERR The user executing the script has %s",
+             reasons[verdict.reason]);
+    reply_error_text(call->reply, text);
     return true;
 }

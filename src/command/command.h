@@ -28,7 +28,7 @@ enum command_flag {
     COMMAND_DURABLE = 1u << 9,    // its answer waits for the disk in relaxed mode too
     COMMAND_STALE = 1u << 10,     // a connection's own business, in no need of data
     COMMAND_LONG = 1u << 12,      // its answer may be as long as the data: the client's next waits
-    COMMAND_TIMED = 1u << 13,     // may be slow: timed, see slowlog.h
+    COMMAND_TIMED = 1u << 18,     // may be slow: timed, see slowlog.h
     COMMAND_FACTS = 1u << 11,     // reads server->counts and state: they are to be fresh
     COMMAND_NO_AUTH = 1u << 20,   // also before AUTH, and whatever the user may do
     COMMAND_SESSION = 1u << 17,   // its `apply` has the session, which waits
@@ -56,6 +56,7 @@ struct call { // one command under way
     // on the replica thread:
     struct replica *replica;
     struct server *server;
+    bool is_full;    // memory is at its bound: nothing new
     bool is_nested;  // within a transaction or a script: nothing may be waited for
     bool is_durable; // out: the answer waits for the disk, as after COMMAND_DURABLE
     uint64_t later;  // what a command that waits keeps between its runs, 0 at the first

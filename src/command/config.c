@@ -76,8 +76,27 @@ static void get_allow_cut(const struct call *call, struct buf *out)
 
 static void get_clients_max(const struct call *call, struct buf *out)
 {
-    (void)call;
-    put_number(out, LIMIT_CLIENTS);
+    put_number(out, call->server->bounds.clients_max);
+}
+
+static void get_memory_max(const struct call *call, struct buf *out)
+{
+    put_number(out, call->server->bounds.memory_max);
+}
+
+static void get_timeout(const struct call *call, struct buf *out)
+{
+    put_number(out, call->server->bounds.idle_s);
+}
+
+static void get_keepalive(const struct call *call, struct buf *out)
+{
+    put_number(out, call->server->bounds.keepalive_s);
+}
+
+static void get_protected(const struct call *call, struct buf *out)
+{
+    buf_put_text(out, call->server->acl->is_protected ? "yes" : "no");
 }
 
 static void get_request_max(const struct call *call, struct buf *out)
@@ -88,11 +107,17 @@ static void get_request_max(const struct call *call, struct buf *out)
 
 static void get_output_max(const struct call *call, struct buf *out)
 {
-    (void)call;
-    char text[160];
-    unsigned limit = LIMIT_OUTPUT_BYTES;
-    snprintf(text, sizeof text, "normal %u 0 0 slave %u 0 0 pubsub %u 0 0", limit, limit, limit);
-    buf_put_text(out, text);
+    static const char *const names[] = {
+        [OUTPUT_NORMAL] = "normal ", [OUTPUT_PUBSUB] = " slave 0 0 0 pubsub "};
+    for (unsigned i = 0; i < OUTPUT_CLASSES; i++) {
+        const struct output_bound *bound = &call->server->bounds.output[i];
+        buf_put_text(out, names[i]);
+        put_number(out, bound->hard);
+        buf_put_byte(out, ' ');
+        put_number(out, bound->soft);
+        buf_put_byte(out, ' ');
+        put_number(out, bound->soft_s);
+    }
 }
 
 static void get_slow_us(const struct call *call, struct buf *out)
@@ -170,10 +195,11 @@ static const struct parameter {
     {"appendonly", "yes", NULL},
     {"save", "", NULL},
     {"databases", "1", NULL},
-    {"maxmemory", "0", NULL},
+    {"maxmemory", NULL, get_memory_max},
     {"maxmemory-policy", "noeviction", NULL},
-    {"timeout", "0", NULL},
-    {"tcp-keepalive", "0", NULL},
+    {"timeout", NULL, get_timeout},
+    {"tcp-keepalive", NULL, get_keepalive},
+    {"protected-mode", NULL, get_protected},
     {"daemonize", "no", NULL},
     {"replicaof", "", NULL},
     {"slaveof", "", NULL},

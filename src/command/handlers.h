@@ -129,6 +129,8 @@ bool auth_enter(struct call *call, struct span user, struct span password);
 // Whether the session's user may not run it, with the error written.
 bool auth_refuse(struct call *call);
 
+bool acl_refuse_nested(struct call *call); // likewise, within EXEC or a script
+
 // acl_command.c
 int acl_cat(struct call *call);
 int acl_deluser(struct call *call);

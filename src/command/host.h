@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "command/counts.h"
 #include "command/latency.h"
+#include "command/bounds.h"
 #include "command/session.h"
 #include "command/slowlog.h"
 
@@ -69,6 +70,12 @@ struct server_counts { // a moment's sums over the workers
 };
 
 struct command;
+struct heap;
+struct server;
+
+// As CONFIG SET at the start, by settings.c: NULL, or what is wrong with the value.
+const char *settings_start(struct server *server, struct heap *heap, const char *name,
+                           const char *value);
 
 struct server {
     void (*collect)(struct server *server); // makes counts and state fresh; or NULL
@@ -78,6 +85,7 @@ struct server {
     const char *acl_path; // NULL: no file
     const struct server_files *files;
     char password[SERVER_PASSWORD_MAX + 1]; // requirepass, "" when there is none
+    struct bounds bounds;
     // settings
     const char *directory, *hook; // hook: "default" or its path
     const char *listen_host;

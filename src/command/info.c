@@ -50,8 +50,9 @@ static void put_clients(struct info *info)
     const struct server_counts *counts = &info->server->counts;
     info_put(info, "connected_clients:%llu", (number)counts->clients);
     info_put(info, "cluster_connections:0");
-    info_put(info, "maxclients:%d", LIMIT_CLIENTS);
-    info_put(info, "client_output_limit:%d", LIMIT_OUTPUT_BYTES);
+    const struct bounds *bounds = &info->server->bounds;
+    info_put(info, "maxclients:%u", bounds->clients_max);
+    info_put(info, "client_output_limit:%llu", (number)output_hard(&bounds->output[OUTPUT_NORMAL]));
     info_put(info, "client_request_limit:%d", LIMIT_REQUEST_BYTES);
     info_put(info, "blocked_clients:0");
     info_put(info, "tracking_clients:0");
@@ -70,7 +71,7 @@ static void put_memory(struct info *info)
     struct keyspace_memory memory = keyspace_memory(info->call->keyspace);
     uint64_t used = memory.records_bytes + memory.tables_bytes + memory.order_bytes;
     uint64_t keys = keyspace_keys_count(info->call->keyspace);
-    put_human(info, "used_memory", used);
+    put_human(info, "used_memory", memory.in_use_bytes);
     put_human(info, "used_memory_rss", info->server->counts.resident_bytes);
     info_put(info, "keyspace_records_bytes:%llu", (number)memory.records_bytes);
     info_put(info, "keyspace_tables_bytes:%llu", (number)memory.tables_bytes);
@@ -80,7 +81,8 @@ static void put_memory(struct info *info)
     info_put(info, "used_memory_dataset:%llu", (number)memory.records_bytes);
     info_put(info, "used_memory_lua:%llu", (number)info->server->hook_state.memory_bytes);
     info_put(info, "mem_allocator:libc");
-    info_put(info, "maxmemory:0");
+    put_human(info, "maxmemory", info->server->bounds.memory_max);
+    info_put(info, "maxmemory_reached:%d", info->server->bounds.is_full);
     info_put(info, "maxmemory_policy:noeviction");
 }
 

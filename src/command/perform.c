@@ -4,6 +4,8 @@
 // here too, with the session and the host of the worker that waits.
 //
 // A command that has both forms is applied: its changes are then in this commit, and exact.
+#include "command/acl.h"
+#include "command/handlers.h"
 #include "command/transaction.h"
 
 void command_perform(struct call *call)
@@ -16,6 +18,10 @@ void command_perform(struct call *call)
         struct address address = {.kind = UNIT_KEY, .key = call->argv[1]};
         call->hash = keyspace_hash(call->keyspace, &address);
     }
+    if (call->session && acl_refuse_nested(call))
+        return;
+    if (call->server->bounds.is_full && bounds_refuse(call))
+        return;
     if ((command->flags & COMMAND_FACTS) && call->server->collect)
         call->server->collect(call->server);
     int outcome;

@@ -27,6 +27,7 @@ struct session {
     uint32_t listening;           // their sum, without TOPIC_MONITOR
     const struct acl_user *user;  // whose rules apply; of the worker's view (acl.h)
     uint64_t user_id;
+    bool is_remote; // from another machine, and not known by a certificate
     bool is_authenticated;
     bool is_guarded;  // not authenticated, or the user may not do everything: to be checked
     uint8_t protocol; // 2 or 3

@@ -10,6 +10,7 @@
 
 #define COMMIT_INTERVAL_MAX 10000
 #define LOG_MAX             100000
+#define CLIENTS_MAX         1000000
 #define LATENCY_MS_MAX      86400000
 
 static const char *check_number(struct span value, int64_t smallest, int64_t largest)
@@ -97,6 +98,75 @@ static int set_log_max(struct call *call, struct span value)
     return 0;
 }
 
+static int set_protected(struct call *call, struct span value)
+{
+    if (acl_protect(call->server->acl, span_is_word(value, "yes")))
+        return -ENOMEM;
+    call->later = call->server->acl->view->generation;
+    return 0;
+}
+
+// ---- bounds
+
+static const char *check_clients_max(struct span value)
+{
+    return check_number(value, 1, CLIENTS_MAX) ? "argument must be between 1 and 1000000" : NULL;
+}
+
+static int set_clients_max(struct call *call, struct span value)
+{
+    struct bounds *bounds = &call->server->bounds;
+    bounds->clients_max = (uint32_t)number_of(value);
+    bounds->version++;
+    return 0;
+}
+
+static const char *check_bytes(struct span value)
+{
+    uint64_t bytes;
+    return bounds_parse_bytes(value, &bytes) ? NULL : "argument must be a memory value";
+}
+
+static int set_memory_max(struct call *call, struct span value)
+{
+    struct bounds *bounds = &call->server->bounds;
+    bounds_parse_bytes(value, &bounds->memory_max); // it was checked
+    bounds->version++;
+    return 0;
+}
+
+static const char *check_seconds(struct span value)
+{
+    return check_number(value, 0, INT32_MAX) ? "argument must be between 0 and 2147483647" : NULL;
+}
+
+static int set_timeout(struct call *call, struct span value)
+{
+    call->server->bounds.idle_s = (uint32_t)number_of(value);
+    call->server->bounds.version++;
+    return 0;
+}
+
+static int set_keepalive(struct call *call, struct span value)
+{
+    call->server->bounds.keepalive_s = (uint32_t)number_of(value);
+    call->server->bounds.version++;
+    return 0;
+}
+
+static const char *check_output(struct span value)
+{
+    struct output_bound output[OUTPUT_CLASSES];
+    return bounds_parse_output(value, output);
+}
+
+static int set_output(struct call *call, struct span value)
+{
+    bounds_parse_output(value, call->server->bounds.output); // it was checked
+    call->server->bounds.version++;
+    return 0;
+}
+
 // ---- what is watched
 
 static const char *check_slow_us(struct span value)
@@ -170,6 +240,12 @@ static const struct setting {
     {"requirepass", check_password, set_password},
     {"acl-pubsub-default", check_channels, set_channels},
     {"acllog-max-len", check_log_max, set_log_max},
+    {"protected-mode", check_switch, set_protected},
+    {"maxclients", check_clients_max, set_clients_max},
+    {"maxmemory", check_bytes, set_memory_max},
+    {"timeout", check_seconds, set_timeout},
+    {"tcp-keepalive", check_seconds, set_keepalive},
+    {"client-output-buffer-limit", check_output, set_output},
     {"slowlog-log-slower-than", check_slow_us, set_slow_us},
     {"slowlog-max-len", check_slow_len, set_slow_len},
     {"latency-monitor-threshold", check_latency_threshold, set_latency_threshold},
@@ -222,12 +298,46 @@ static bool check_all(struct call *call)
     return true;
 }
 
+const char *settings_start(struct server *server, struct heap *heap, const char *name,
+                           const char *value)
+{
+    struct buf scratch;
+    buf_init(&scratch, heap);
+    struct reply reply = reply_to(&scratch, 2);
+    struct call call = {.server = server, .reply = &reply};
+    const struct setting *setting = find_setting(span_text(name));
+    const char *why = setting->check(span_text(value));
+    if (!why && setting->set(&call, span_text(value)))
+        why = "out of memory";
+    buf_deinit(&scratch);
+    return why;
+}
+
+// As far as the operating system lets it.
+static bool is_possible(struct call *call)
+{
+    const struct bounds *bounds = &call->server->bounds;
+    for (uint32_t i = 2; bounds->clients_possible && i < call->argc; i += 2) {
+        if (!span_is_word(call->argv[i], "maxclients") ||
+            number_of(call->argv[i + 1]) <= bounds->clients_possible)
+            continue;
+        char text[160];
+        snprintf(text, sizeof text,
+                 "The operating system is not able to handle the specified number of clients, try "
+                 "with %u",
+                 bounds->clients_possible);
+        refuse(call, call->argv[i], text);
+        return false;
+    }
+    return true;
+}
+
 int config_set(struct call *call)
 {
     if (call->argc < 4 || call->argc % 2)
         return reply_arity(call, "config|set");
     if (!call->later) {
-        if (!check_all(call))
+        if (!check_all(call) || !is_possible(call))
             return 0;
         for (uint32_t i = 2; i < call->argc; i += 2) {
             if (find_setting(call->argv[i])->set(call, call->argv[i + 1]))

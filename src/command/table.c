@@ -308,6 +308,8 @@ bool command_refuse(struct call *call)
     }
     if (session && session->is_guarded && auth_refuse(call))
         return true;
+    if (call->is_full && bounds_refuse(call))
+        return true;
     if (session && session->protocol == 2 && session_is_subscribed(session) &&
         !(command->flags & COMMAND_SUBSCRIBED)) {
         refuse_with_name(call, REPLY_ERROR_NOT_IN_SUBSCRIBE);

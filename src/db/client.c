@@ -44,13 +44,6 @@ void client_fail(struct client *client, int fault)
     stream_close(&client->stream, fault);
 }
 
-// Who has not said who it is cannot make us hold much.
-static void limit_input(struct client *client)
-{
-    client->stream.limits.in_max =
-        client->session.is_authenticated ? LIMIT_REQUEST_BYTES : LIMIT_EARLY_BYTES;
-}
-
 static size_t on_input(struct stream *stream, struct span input)
 {
     struct client *client = client_of(stream);
@@ -60,7 +53,7 @@ static size_t on_input(struct stream *stream, struct span input)
     }
     client->session.active_ms = loop_now_ms(client->worker->loop);
     size_t used = execute(client, input);
-    limit_input(client);
+    bounds_apply(client);
     tally_add(&client->worker->tallies, TALLY_INPUT, used);
     if (used < input.len && client->is_away)
         stream_pause(stream);
@@ -105,6 +98,12 @@ static void set_addresses(struct session *session, int fd)
     }
 }
 
+static bool is_at_home(int fd)
+{
+    struct endpoint endpoint;
+    return endpoint_of_peer(fd, &endpoint) == 0 && endpoint_is_loopback(&endpoint);
+}
+
 static void refuse(struct client *client)
 {
     struct reply reply = reply_to(stream_out(&client->stream), 2);
@@ -125,14 +124,18 @@ void client_open(struct worker *worker, int fd, struct tls *tls)
     }
     *client = (struct client){.worker = worker};
     session_init(&client->session, worker_next_id(worker), loop_now_ms(worker->loop));
-    acl_enter_default(&client->session, worker->host.acl);
     set_addresses(&client->session, fd);
+    client->session.is_remote = !is_at_home(fd) && !(tls && tls_wants_clients(tls));
+    acl_enter_default(&client->session, worker->host.acl);
+    uint64_t keepalive_s = gate_bound(&worker->db->gate, BOUND_KEEPALIVE_S);
+    if (keepalive_s != TCP_KEEPALIVE_S)
+        tcp_set_keepalive(fd, (unsigned)keepalive_s);
     held_init(&client->held, heap);
     if (stream_accept(&client->stream, worker->loop, fd, &client_ops, &limits)) {
         heap_free(heap, client, sizeof *client);
         return;
     }
-    limit_input(client);
+    bounds_apply(client);
     worker_adopt(worker, client);
     if (!client->is_counted)
         refuse(client);

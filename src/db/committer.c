@@ -106,6 +106,7 @@ static int apply_posted(struct committer *committer, struct batch *batch, struct
     bool is_timed = (command->flags & COMMAND_TIMED) || (watch_wanted(committer->db) & WATCH_ALL);
     uint64_t begun_ns = is_timed ? clock_monotonic_ns() : 0;
     int outcome = command->apply(call);
+    bounds_publish(committer->db);
     if (outcome == COMMAND_E_LATER || outcome == COMMAND_E_MORE)
         return outcome;
     stats_add(&committer->stats, command, STAT_CALLS, 1);
@@ -308,6 +309,7 @@ static void commit(struct committer *committer)
     measure(server, begun_ns);
     server->durable_wall_ms = input.wall_ms;
     committer->ended_ms = clock_monotonic_ms();
+    bounds_look(db);
     if (replica_is_drained(committer->replica)) {
         server->commits_done = number;
         gate_finish(&db->gate, number);
@@ -418,6 +420,7 @@ static void on_tick(struct loop_timer *timer)
     struct event tick = {.type = EVENT_TICK, .now_ms = now_ms(committer)};
     loop_timer_set(committer->loop, timer, now_ms(committer) + TICK_MS);
     committer_event(committer, &tick);
+    bounds_look(committer->db);
     run_parked(committer);
     if (committer->ticks++ % (1000 / TICK_MS) == 0)
         facts_second(committer->db, &committer->server);

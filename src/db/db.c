@@ -390,6 +390,8 @@ static int open_all(struct db *db)
     if (!outcome)
         outcome = users_open(&db->users, db);
     if (!outcome)
+        outcome = bounds_open(db);
+    if (!outcome)
         outcome = open_disk(db);
     if (!outcome)
         outcome = open_peers(db);

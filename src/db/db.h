@@ -21,6 +21,11 @@
 
 enum db_durability { DB_RELAXED, DB_STRICT };
 
+struct db_setting { // as CONFIG SET at the start
+    const char *name, *value;
+};
+#define DB_SETTINGS_MAX 8
+
 struct db_options {         // zero it, then set; texts and spans are borrowed until db_run returns
     const char *replica;    // --replica
     const char *cluster;    // --cluster
@@ -38,14 +43,16 @@ struct db_options {         // zero it, then set; texts and spans are borrowed u
     unsigned threads;            // 0: 1
     const char *hook_path;       // --hook; NULL: the built-in one
     struct span secret;          // empty: none
-    const char *password;        // --requirepass; NULL: none
-    const char *acl_path;        // --aclfile; NULL: none
-    uint64_t start_wait_ms;      // 0: DB_START_WAIT_MS
-    uint64_t silence_ms;         // 0: DB_SILENCE_MS
-    uint64_t token_window_ms;    // 0: DB_TOKEN_WINDOW_MS
-    uint64_t clock_skew_ms;      // 0: DB_CLOCK_SKEW_MS
-    bool is_cut_allowed;         // QUIPU.LINK CUT and HEAL
-    bool is_new_incarnation;     // --new-incarnation
+    struct db_setting settings[DB_SETTINGS_MAX];
+    unsigned settings_count;
+    const char *password;     // --requirepass; NULL: none
+    const char *acl_path;     // --aclfile; NULL: none
+    uint64_t start_wait_ms;   // 0: DB_START_WAIT_MS
+    uint64_t silence_ms;      // 0: DB_SILENCE_MS
+    uint64_t token_window_ms; // 0: DB_TOKEN_WINDOW_MS
+    uint64_t clock_skew_ms;   // 0: DB_CLOCK_SKEW_MS
+    bool is_cut_allowed;      // QUIPU.LINK CUT and HEAL
+    bool is_new_incarnation;  // --new-incarnation
 };
 
 // Serves until SIGTERM or SIGINT, then drains: stops accepting, finishes what was received,

@@ -182,6 +182,7 @@ static void begin_run(struct run *run, const struct block *block, struct buf *ou
                               .session = &client->session,
                               .host = &worker->host,
                               .query = &worker->query,
+                              .is_full = gate_bound(&worker->db->gate, BOUND_FULL) != 0,
                               .now_ms = loop_now_ms(worker->loop)};
 }
 

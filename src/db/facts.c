@@ -66,32 +66,44 @@ void db_print_limits(void)
     static const struct {
         const char *what;
         unsigned long long limit;
-        const char *unit;
+        const char *unit, *past;
     } rows[] = {
-        {"a key, a member or an owner", LIMIT_KEY_BYTES, "bytes"},
-        {"a retry token", LIMIT_TOKEN_BYTES, "bytes"},
-        {"a request, all its arguments", LIMIT_REQUEST_BYTES, "bytes"},
-        {"arguments of a request", LIMIT_REQUEST_ARGS, ""},
-        {"what a transaction holds: queued, watched", LIMIT_QUEUED_BYTES, "bytes"},
-        {"unsent answers of a client, then it is closed", LIMIT_OUTPUT_BYTES, "bytes"},
-        {"clients", LIMIT_CLIENTS, ""},
-        {"names that a client listens to", PUBSUB_SUBSCRIBED_MAX, ""},
-        {"a glob", LIMIT_PATTERN_BYTES, "bytes"},
-        {"a channel that is published to", LIMIT_CHANNEL_BYTES, "bytes"},
-        {"messages under way to a worker", PUBSUB_QUEUED_MAX, "bytes"},
-        {"bytes of a request before AUTH", LIMIT_EARLY_BYTES, "bytes"},
-        {"users", LIMIT_USERS, ""},
-        {"key patterns of a user; channels, commands, passwords", LIMIT_USER_RULES, ""},
-        {"members that SPOP and SRANDMEMBER take at once", LIMIT_SET_PICK, ""},
-        {"a piece of a backup", LIMIT_BACKUP_BYTES, "bytes"},
-        {"peers", LIMIT_PEERS, ""},
-        {"incarnations known", LIMIT_ORIGINS, ""},
-        {"one replica's part of a counter, plus or minus", (unsigned long long)LIMIT_TOTAL, ""},
-        {"changed keys remembered for peers", LIMIT_CHANGE_ORDER, ""},
-        {"steps of a hook call", SCRIPT_STEPS_MAX, "VM instructions"},
-        {"memory of the hook", SCRIPT_MEMORY_MAX, "bytes"},
-        {"worker threads", DB_THREADS_MAX, ""},
+        {"a key, a member or an owner", LIMIT_KEY_BYTES, "bytes", "the command is refused"},
+        {"a retry token", LIMIT_TOKEN_BYTES, "bytes", "the command is refused"},
+        {"a request, all its arguments", LIMIT_REQUEST_BYTES, "bytes", "the client is closed"},
+        {"a request before AUTH", LIMIT_EARLY_BYTES, "bytes", "the client is closed"},
+        {"arguments of a request", LIMIT_REQUEST_ARGS, "", "the client is closed"},
+        {"what a transaction holds: queued, watched", LIMIT_QUEUED_BYTES, "bytes",
+         "the command is refused, EXEC too"},
+        {"clients, at most --maxclients", LIMIT_CLIENTS, "by default", "refused with an error"},
+        {"unsent answers of a client, at most", LIMIT_OUTPUT_BYTES, "bytes",
+         "the client is closed (--client-output-buffer-limit)"},
+        {"names that a client listens to", PUBSUB_SUBSCRIBED_MAX, "", "the command is refused"},
+        {"a glob", LIMIT_PATTERN_BYTES, "bytes", "the command is refused"},
+        {"a channel that is published to", LIMIT_CHANNEL_BYTES, "bytes", "the command is refused"},
+        {"messages under way to a worker", PUBSUB_QUEUED_MAX, "bytes",
+         "the message is dropped and counted"},
+        {"members that SPOP and SRANDMEMBER take at once", LIMIT_SET_PICK, "",
+         "the command is refused"},
+        {"a piece of a backup", LIMIT_BACKUP_BYTES, "bytes", "it comes in several"},
+        {"users", LIMIT_USERS, "", "ACL SETUSER is refused"},
+        {"a user's key patterns; channels, rules, passwords", LIMIT_USER_RULES, "each",
+         "ACL SETUSER is refused"},
+        {"a user's selectors", LIMIT_SELECTORS, "", "ACL SETUSER is refused"},
+        {"a user's name", LIMIT_USER_NAME, "bytes", "ACL SETUSER is refused"},
+        {"a TLS handshake", 10, "s", "the connection is closed"},
+        {"other members of a cluster", LIMIT_PEERS, "", "a further one is refused"},
+        {"incarnations known", LIMIT_ORIGINS, "", "a further one is refused"},
+        {"one replica's part of a counter, plus or minus", (unsigned long long)LIMIT_TOTAL, "",
+         "the command is refused as an overflow"},
+        {"changed keys remembered for peers", LIMIT_CHANGE_ORDER, "",
+         "a peer behind is fed by a walk"},
+        {"steps of a hook call", SCRIPT_STEPS_MAX, "VM instructions", "the call ends, logged"},
+        {"memory of the hook", SCRIPT_MEMORY_MAX, "bytes", "the call ends, logged"},
+        {"worker threads", DB_THREADS_MAX, "", "--threads is refused"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        printf("%-50s %20llu %s\n", rows[i].what, rows[i].limit, rows[i].unit);
+        printf("%-50s %20llu %-15s %s\n", rows[i].what, rows[i].limit, rows[i].unit, rows[i].past);
+    printf("\nWhile it runs, by CONFIG SET: maxclients, maxmemory (no new key or member: -OOM), "
+           "timeout,\ntcp-keepalive, client-output-buffer-limit, protected-mode.\n");
 }

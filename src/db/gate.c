@@ -102,6 +102,16 @@ uint32_t gate_clients(const struct gate *gate)
     return atomic_load_explicit(&gate->clients, memory_order_relaxed);
 }
 
+void gate_set_bound(struct gate *gate, enum bound which, uint64_t value)
+{
+    atomic_store_explicit(&gate->bound[which], value, memory_order_relaxed);
+}
+
+uint64_t gate_bound(const struct gate *gate, enum bound which)
+{
+    return atomic_load_explicit(&gate->bound[which], memory_order_relaxed);
+}
+
 static void hear(struct loop_post *post)
 {
     struct bell *bell = (struct bell *)post;

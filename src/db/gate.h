@@ -14,10 +14,22 @@
 #include <stdint.h>
 #include "os/loop.h"
 
+enum bound { // what workers ask of struct bounds
+    BOUND_CLIENTS,
+    BOUND_FULL, // memory: nothing new
+    BOUND_IDLE_MS,
+    BOUND_KEEPALIVE_S,
+    BOUND_HARD, // of each output_class, from here on
+    BOUND_SOFT = BOUND_HARD + 2,
+    BOUND_SOFT_MS = BOUND_SOFT + 2,
+    BOUNDS = BOUND_SOFT_MS + 2
+};
+
 struct gate {
     _Atomic uint64_t started, done;
     atomic_bool has_failed;
     _Atomic uint32_t clients;
+    _Atomic uint64_t bound[BOUNDS];
     _Atomic int halt; // enum gate_halt
     pthread_mutex_t lock;
     pthread_cond_t over;
@@ -49,6 +61,10 @@ bool gate_has_failed(const struct gate *gate);
 bool gate_enter(struct gate *gate, uint32_t max);
 void gate_leave(struct gate *gate);
 uint32_t gate_clients(const struct gate *gate);
+
+// Each is a number by itself and orders nothing.
+void gate_set_bound(struct gate *gate, enum bound which, uint64_t value);
+uint64_t gate_bound(const struct gate *gate, enum bound which);
 
 struct bell {
     struct loop_post post; // first

@@ -35,10 +35,11 @@ struct client {
     struct subscriber subscriber[TOPIC_KINDS];
     struct resp_parser parser;
     struct held held;
-    bool is_silent;  // CLIENT REPLY: what is under way is not answered
-    bool is_counted; // among the LIMIT_CLIENTS
-    bool is_away;    // a batch or a tour of it is under way
-    bool is_gone;    // its connection has ended; freed when what is away returns
+    bool is_silent;   // CLIENT REPLY: what is under way is not answered
+    uint64_t over_ms; // since when more is unsent than the soft bound; 0: it is not
+    bool is_counted;  // among the maxclients
+    bool is_away;     // a batch or a tour of it is under way
+    bool is_gone;     // its connection has ended; freed when what is away returns
     bool is_closing;
 };
 
@@ -100,7 +101,7 @@ struct worker {
     uint64_t next_id;
     bool is_draining, is_started;
     unsigned drain_turns;
-    struct loop_timer drain_timer;
+    struct loop_timer drain_timer, sweep_timer;
     struct bell drain, stopped; // heard here; heard by the replica thread
 };
 
@@ -233,6 +234,14 @@ void events_free(struct events *events);
 void events_offer(struct events *events); // the replica thread, after a commit
 void events_describe(const struct events *events, struct server *server);
 
+// ---- bounds.c
+
+int bounds_open(struct db *db);           // 0, or it is told what is wrong
+void bounds_publish(struct db *db);       // what has changed, to the workers
+void bounds_look(struct db *db);          // whether memory is at its bound
+void bounds_apply(struct client *client); // to its stream
+void bounds_sweep(struct worker *worker); // once a second from now on
+
 // ---- users.c: of the replica thread
 
 #define USERS_DENIALS_MAX  1024 // under way to the log
@@ -279,6 +288,8 @@ struct db {
     struct committer committer;
     struct peers peers;
     struct users users;
+    uint64_t bounds_version; // published
+    uint64_t full_ms;        // when it was last said that memory is full
     struct events *events;
     struct worker *workers;
     unsigned workers_count, workers_draining;

@@ -23,7 +23,8 @@ void worker_adopt(struct worker *worker, struct client *client)
         client->next->back = &client->next;
     worker->clients = client;
     worker->clients_count++;
-    client->is_counted = gate_enter(&worker->db->gate, LIMIT_CLIENTS);
+    client->is_counted =
+        gate_enter(&worker->db->gate, (uint32_t)gate_bound(&worker->db->gate, BOUND_CLIENTS));
     tally_add(&worker->tallies, client->is_counted ? TALLY_CONNECTIONS : TALLY_REJECTED, 1);
 }
 
@@ -170,6 +171,7 @@ static void *run(void *ctx)
     struct worker *worker = ctx;
     pthread_setname_np(pthread_self(), "quipu-worker");
     keyspace_thread_start();
+    bounds_sweep(worker);
     int fault = loop_run(worker->loop);
     if (fault)
         db_log(worker->db, "worker %u: its loop failed: %s", worker->index, strerror(-fault));

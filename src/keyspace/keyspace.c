@@ -148,10 +148,13 @@ uint64_t keyspace_keys_count(const struct keyspace *keyspace)
 struct keyspace_memory keyspace_memory(const struct keyspace *keyspace)
 {
     uint64_t tables = atomic_load_explicit(&keyspace->tables_bytes, memory_order_relaxed);
-    return (struct keyspace_memory){
+    struct keyspace_memory memory = {
         .records_bytes = keyspace->slab.bytes - tables,
         .tables_bytes = tables + keyspace_size(keyspace->shard_bits),
         .order_bytes = keyspace->order.cap * sizeof(struct record *),
         .records_count = atomic_load_explicit(&keyspace->records_count, memory_order_relaxed),
     };
+    memory.in_use_bytes = atomic_load_explicit(&keyspace->slab.in_use, memory_order_relaxed) +
+                          memory.tables_bytes + memory.order_bytes;
+    return memory;
 }

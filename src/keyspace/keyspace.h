@@ -203,7 +203,8 @@ uint64_t keyspace_change_skip(const struct keyspace *keyspace, uint64_t number);
 struct record *keyspace_change_at(const struct keyspace *keyspace, uint64_t number);
 
 struct keyspace_memory {
-    uint64_t records_bytes, tables_bytes, order_bytes;
+    uint64_t records_bytes, tables_bytes, order_bytes; // taken from the heap
+    uint64_t in_use_bytes; // of all of it: what records that are gone have left is taken again
     uint64_t records_count;
 };
 struct keyspace_memory keyspace_memory(const struct keyspace *keyspace);

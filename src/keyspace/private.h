@@ -140,8 +140,9 @@ struct slab {
     uint8_t *at, *end;             // what is left of the range that records are cut off
     uint8_t *array_at, *array_end; // of the chunk that arrays are
     void *free[SLAB_CLASSES + 1];
-    size_t chunk_bytes; // of the next chunk
-    uint64_t bytes;     // taken from the heap
+    size_t chunk_bytes;      // of the next chunk
+    uint64_t bytes;          // taken from the heap
+    _Atomic uint64_t in_use; // of them, by records; written under the lock, read by anybody
 };
 
 void slab_init(struct slab *slab, struct heap *heap);

@@ -13,7 +13,6 @@
 #include "os/tcp.h"
 
 #define LISTEN_BACKLOG      1024
-#define KEEPALIVE_S         60
 #define CONNECT_SYN_RETRIES 2 // 1 + 2 + 4 seconds
 
 union address {
@@ -148,8 +147,8 @@ static void set_stream_options(int fd)
 {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_S / 4);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, TCP_KEEPALIVE_S);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, TCP_KEEPALIVE_S / 4);
     set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
 }
 
@@ -213,6 +212,16 @@ int tcp_listen_again(const struct endpoint *endpoint)
 void tcp_set_patience(int fd, int timeout_ms)
 {
     set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, timeout_ms);
+}
+
+void tcp_set_keepalive(int fd, unsigned seconds)
+{
+    int interval_s = seconds >= 4 ? (int)seconds / 4 : 1;
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, seconds > 0);
+    if (!seconds)
+        return;
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)seconds);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_s);
 }
 
 int tcp_accept(int fd)

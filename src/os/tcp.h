@@ -30,7 +30,9 @@ int tcp_listen_again(const struct endpoint *endpoint);
 // A connection whose other end takes no output for so long ends with -ETIMEDOUT. Of a listening
 // socket: those that it accepts.
 void tcp_set_patience(int fd, int timeout_ms);
-int tcp_accept(int fd); // fd, or -errno (-EAGAIN: none waits)
+#define TCP_KEEPALIVE_S 60                        // of every stream, unless it is told another
+void tcp_set_keepalive(int fd, unsigned seconds); // until the first probe; 0: none
+int tcp_accept(int fd);                           // fd, or -errno (-EAGAIN: none waits)
 // Starts connecting; a numeric endpoint only. fd or -errno.
 int tcp_connect(const struct endpoint *endpoint);
 int tcp_connect_address(const struct sockaddr *address, socklen_t len);

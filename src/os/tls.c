@@ -150,9 +150,9 @@ void tls_free(struct tls *tls)
     free(tls);
 }
 
-bool tls_has_certificate(const struct tls *tls)
+bool tls_wants_clients(const struct tls *tls)
 {
-    return tls->options.cert_file != NULL;
+    return tls->options.clients == TLS_CLIENTS_REQUIRED;
 }
 
 // ---- a session

@@ -28,5 +28,5 @@ struct tls;
 int tls_new(struct tls **out_tls, const struct tls_options *options, char error[TLS_TEXT_MAX]);
 // The files again; when one of them is wrong, what was loaded before stays. Likewise.
 int tls_reload(struct tls *tls, char error[TLS_TEXT_MAX]);
-void tls_free(struct tls *tls); // NULL: nothing. Sessions may outlive it
-bool tls_has_certificate(const struct tls *tls);
+void tls_free(struct tls *tls);                // NULL: nothing. Sessions may outlive it
+bool tls_wants_clients(const struct tls *tls); // TLS_CLIENTS_REQUIRED

@@ -235,6 +235,12 @@ static const char *const formats[REPLY_ERROR_CODES] = {
         "NOPERM this user has no permissions to access one of the channels used as arguments",
     [REPLY_ERROR_NO_PROTOCOL] = "NOPROTO unsupported protocol version",
     [REPLY_ERROR_OUT_OF_MEMORY] = "OOM command not allowed: out of memory",
+    [REPLY_ERROR_FULL] = "OOM command not allowed when used memory > 'maxmemory'.",
+    [REPLY_ERROR_DENIED] =
+        "DENIED quipu runs in protected mode: the user \"default\" needs no password, so only "
+        "connections from this machine are let in as it. Set a password (CONFIG SET requirepass, "
+        "or --requirepass at the start), log in as another user with AUTH, or, if the network is "
+        "your own, say CONFIG SET protected-mode no from this machine.",
     [REPLY_ERROR_STOPPED] = "QUIPU this replica takes no writes since its journal failed: %s",
     [REPLY_ERROR_BUSY] = "QUIPU too many changes wait to be committed, try again",
     [REPLY_ERROR_TYPE_NAME] = "ERR unknown type '%s'",

@@ -73,6 +73,8 @@ enum reply_error_code {
     REPLY_ERROR_NO_CHANNEL,
     REPLY_ERROR_NO_PROTOCOL, // HELLO of a version that is neither 2 nor 3
     REPLY_ERROR_OUT_OF_MEMORY,
+    REPLY_ERROR_FULL,       // maxmemory: no new key or member
+    REPLY_ERROR_DENIED,     // protected mode
     REPLY_ERROR_STOPPED,    // the journal failed; detail: how
     REPLY_ERROR_BUSY,       // too much is waiting to be committed
     REPLY_ERROR_TYPE_NAME,  // detail: what is no type

@@ -208,6 +208,7 @@ void desk_open_as(struct desk *desk, uint8_t incarnation)
     session_init(&desk->session, 7, desk->now_ms);
     acl_enter_default(&desk->session, desk->acl.view);
     desk->server.acl = &desk->acl;
+    bounds_init(&desk->server.bounds);
     desk->server.files = &files;
     buf_init(&desk->out, &desk->heap.heap);
     buf_init(&desk->unescaped, &desk->heap.heap);
@@ -310,6 +311,7 @@ const char *desk_run_argv(struct desk *desk, const struct span *argv, uint32_t a
                         .identity = &desk->identity,
                         .session = &desk->session,
                         .host = &desk->host,
+                        .is_full = desk->server.bounds.is_full,
                         .query = &desk->query};
     buf_clear(&desk->out);
     if (argc > 1) {

@@ -13,7 +13,7 @@ static void check_values(struct world *world, unsigned node)
         bool is_live = record && (record_flags(record) & RECORD_LIVE);
         int64_t value = is_live ? record_value(record) : 0;
         struct ghost_view must = ghost_view(&world->log, &self->ghost, unit);
-        if (value == must.value && is_live == must.is_live)
+        if ((value == must.value && is_live == must.is_live) || self->ghost.is_partial[unit])
             continue;
         struct address address = workload_address(unit);
         struct span name = address.sub.len ? address.sub : address.key;

@@ -87,11 +87,34 @@ bool fault_wipe(struct world *world, unsigned node)
     return true;
 }
 
+static bool has_all_of(const struct ghost *self, const struct ghost *other)
+{
+    for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
+        for (unsigned i = 0; i < GHOST_INCARNATIONS; i++) {
+            const struct ghost_mark *own = &self->mark[unit][i], *mark = &other->mark[unit][i];
+            if (own->seen < mark->seen || own->cut < mark->cut)
+                return false;
+        }
+    }
+    return true;
+}
+
+// One backup at a time: who found an older disk before has got everything again.
+static bool may_restore(const struct world *world, unsigned node)
+{
+    for (unsigned other = 0; other < world->nodes_count; other++) {
+        if (other != node && world->node[other].was_restored &&
+            !has_all_of(&world->node[other].durable, &world->node[node].durable))
+            return false;
+    }
+    return world->node[node].kept_count != 0;
+}
+
 static bool restore(struct world *world, enum fault fault)
 {
     unsigned node = any_node(world);
     struct sim_node *self = &world->node[node];
-    if (!may_restart(world) || (fault == FAULT_RESTORE && self->kept_count == 0))
+    if (!may_restart(world) || (fault == FAULT_RESTORE && !may_restore(world, node)))
         return false;
     if (fault == FAULT_WIPE)
         return fault_wipe(world, node);
@@ -101,6 +124,7 @@ static bool restore(struct world *world, enum fault fault)
     self->kept[at] = self->kept[--self->kept_count];
     sim_disk_crash(kept.disk, &world->prng);
     replace_disk(world, node, kept.disk, &kept.ghost);
+    self->was_restored = true;
     // The other backups may be newer, and know what is about to be lost for good.
     while (self->kept_count)
         sim_disk_free(self->kept[--self->kept_count].disk);

@@ -191,3 +191,28 @@ void ghost_cut(struct ghost *self, unsigned unit, uint8_t incarnation, uint64_t 
     if (upto > mark->seen)
         mark->seen = upto;
 }
+
+static bool has_base_below(const struct ghost_unit *list, const struct ghost_mark *mark,
+                           uint8_t incarnation, uint64_t limit)
+{
+    uint64_t newest = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct ghost_entry *entry = &list->list[i];
+        if (entry->incarnation == incarnation && entry->is_set && !entry->is_lost &&
+            entry->sequence <= mark->seen && entry->sequence > mark->cut)
+            newest = entry->sequence;
+    }
+    return newest && newest <= limit;
+}
+
+void ghost_forget(const struct ghost_log *log, struct ghost *self, uint8_t incarnation,
+                  uint64_t limit)
+{
+    for (unsigned unit = 0; unit < GHOST_TOKEN; unit++) { // what tokens were seen is kept
+        struct ghost_mark *mark = &self->mark[unit][incarnation];
+        if (mark->seen <= limit)
+            mark->seen = mark->cut;
+        else
+            self->is_partial[unit] |= has_base_below(&log->unit[unit], mark, incarnation, limit);
+    }
+}

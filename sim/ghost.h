@@ -27,6 +27,7 @@ struct ghost { // of one node
     int64_t pending[GHOST_UNITS]; // added by workers since the last commit
     bool is_pending[GHOST_UNITS];
     uint64_t vector[GHOST_INCARNATIONS]; // the node's own, when it was durable
+    bool is_partial[GHOST_UNITS]; // forgot a base under amounts it kept: more than a mark can say
 };
 
 struct ghost_entry {
@@ -102,3 +103,6 @@ void ghost_clear(const struct ghost_log *log, struct ghost *self, unsigned set, 
                  uint64_t sequence);
 // ... and one entry of a reset record in it.
 void ghost_cut(struct ghost *self, unsigned unit, uint8_t incarnation, uint64_t upto);
+// The node forgot what was last written up to there, and what is cut stays cut.
+void ghost_forget(const struct ghost_log *log, struct ghost *self, uint8_t incarnation,
+                  uint64_t limit);

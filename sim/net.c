@@ -467,8 +467,11 @@ static void learn(struct world *world, unsigned node, const struct message *mess
     struct span body = span_of(message->bytes + PEER_HEAD_BYTES, message->len - PEER_HEAD_BYTES);
     if (peer_parse_feed(body, &lesson.origins, &feed) == 0)
         learn_units(&lesson, &feed);
-    if (message->upto)
-        learn_all(world, node, message->upto);
+    if (!message->upto)
+        return;
+    learn_all(world, node, message->upto);
+    for (unsigned unit = 0; feed.is_walk && unit < GHOST_UNITS; unit++)
+        world->node[node].ghost.is_partial[unit] &= message->upto->is_partial[unit];
 }
 
 static void learn_rounds(struct world *world, unsigned node, struct conn_end *end,

@@ -159,6 +159,7 @@ void owners_requests(struct world *world, unsigned node)
         if (outcome)
             continue;
         if (holding->is_held && holding->boot == self->boot &&
+            holding->incarnation == self->incarnation &&
             world->now_ms < holding->at_ms + holding->newest.ttl_ms &&
             is_older(&heartbeat, &holding->newest))
             world_violate(world, "%s took an old heartbeat of %s for news", self->name, names[i]);

@@ -54,7 +54,7 @@ static void draw_faults(struct plan *plan, struct prng *prng)
         if (is_healing(fault))
             weight += 3;
         if (is_renewing(fault))
-            weight = plan->is_patient ? 0 : weight / 2;
+            weight = plan->is_patient ? 0 : fault == FAULT_RESTORE ? weight : weight / 2;
         plan->weight[fault] = weight;
         plan->weights_sum += weight;
     }
@@ -91,12 +91,9 @@ void plan_draw(struct plan *plan, struct prng *prng)
     plan->is_patient = prng_below(prng, 2);
     plan->start_wait_ms = plan->is_patient ? WORLD_NEVER / 4 : PICK(prng, 500, 2000);
     draw_faults(plan, prng);
-    // A directory older than what the cluster has collected, or closed with what was left of it,
-    // cannot learn of that any more: a known gap. So where older disks come back nothing is reset,
-    // and nothing is lost for good.
+    // What was lost for good with an empty disk, and closed without it, an older disk may still
+    // have: it is refused in the end, but shows it until then. So the two are not mixed.
     if (plan->weight[FAULT_RESTORE]) {
-        plan->reset_per_mille = plan->set_per_mille = plan->removal_per_mille = 0;
-        plan->has_owners = false;
         plan->weights_sum -= plan->weight[FAULT_WIPE];
         plan->weight[FAULT_WIPE] = 0;
     }

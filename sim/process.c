@@ -186,10 +186,19 @@ static bool is_commit_found(struct world *world, struct sim_node *self, unsigned
     return is_found;
 }
 
+// Nobody but that commit's frame can have told of the incarnation.
+static bool is_known(const struct world *world, const struct sim_node *self)
+{
+    return origins_find(replica_origins(self->replica),
+                        &world->log.incarnations[self->doubt_self]) != ORIGIN_NONE;
+}
+
 // A commit that failed half-way may have reached the disk all the same.
 static void settle_doubt(struct world *world, struct sim_node *self)
 {
-    bool is_found = false;
+    bool is_found = self->is_in_doubt && self->is_doubt_anew && is_known(world, self);
+    if (self->is_doubt_anew)
+        self->is_in_doubt &= is_found;
     for (unsigned unit = 0; self->is_in_doubt && unit < GHOST_UNITS && !is_found; unit++) {
         for (uint8_t i = 0; i < world->log.incarnations_count && !is_found; i++)
             is_found = memcmp(&self->durable.mark[unit][i], &self->doubt.mark[unit][i],
@@ -198,14 +207,14 @@ static void settle_doubt(struct world *world, struct sim_node *self)
     }
     if (is_found)
         self->durable = self->doubt;
-    self->is_in_doubt = false;
+    self->is_in_doubt = self->is_doubt_anew = false;
     forget_undurable(world, self);
 }
 
 void process_disk_replaced(struct world *world, unsigned node, const struct ghost *ghost)
 {
     struct sim_node *self = &world->node[node];
-    self->is_in_doubt = false;
+    self->is_in_doubt = self->is_doubt_anew = false;
     forget_undurable(world, self);
     self->durable = *ghost;
 }
@@ -219,6 +228,7 @@ static void started(struct world *world, unsigned node)
     self->up_ms = world->now_ms;
     self->tick_ms = world->now_ms + TICK_MS;
     self->is_renewal_asked = self->is_refused = self->is_serving = false;
+    self->forgettings = 0;
     settle_doubt(world, self);
     self->ghost = self->durable;
     memset(self->ghost.pending, 0, sizeof self->ghost.pending);
@@ -335,7 +345,7 @@ static void acknowledge(struct world *world, struct sim_node *self)
         self->ghost.vector[i] = checker_claimed(self, &world->log.incarnations[i]);
     stock_acknowledge(world, self);
     self->durable = self->ghost;
-    self->is_in_doubt = false;
+    self->is_in_doubt = self->is_doubt_anew = false;
     self->committed_ms = world->now_ms;
     for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
         struct ghost_unit *list = &world->log.unit[unit];

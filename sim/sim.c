@@ -34,7 +34,8 @@ static void print_counts(const struct world_counts *counts)
            "%llu heartbeats, "
            "%llu commits, "
            "%llu snapshots, "
-           "%llu walks, %llu collected, %llu starts, %llu joins, %llu renewals, %llu refusals\n",
+           "%llu walks, %llu collected, %llu starts, %llu joins, %llu renewals, %llu refusals, "
+           "%llu forgettings\n",
            (unsigned long long)counts->adds, (unsigned long long)counts->resets,
            (unsigned long long)counts->sets, (unsigned long long)counts->members,
            (unsigned long long)counts->visits, (unsigned long long)counts->sales,
@@ -44,7 +45,8 @@ static void print_counts(const struct world_counts *counts)
            (unsigned long long)counts->commits, (unsigned long long)counts->snapshots,
            (unsigned long long)counts->walks, (unsigned long long)counts->collected,
            (unsigned long long)counts->restarts, (unsigned long long)counts->joins,
-           (unsigned long long)counts->renewals, (unsigned long long)counts->refusals);
+           (unsigned long long)counts->renewals, (unsigned long long)counts->refusals,
+           (unsigned long long)counts->forgettings);
     printf("faults: %llu lost, %llu doubled, %llu overtaken", (unsigned long long)counts->drops,
            (unsigned long long)counts->duplicates, (unsigned long long)counts->reorders);
     for (unsigned fault = 0; fault < FAULTS_COUNT; fault++)

@@ -191,16 +191,20 @@ struct sim_node {
     struct ghost doubt; // as it is if the commit that failed is on the disk
     bool is_in_doubt;
     size_t stock_acked;        // the same for sales
+    bool is_doubt_anew;        // in that commit the directory began anew ...
+    uint8_t doubt_self;        // ... as this incarnation
+    uint64_t forgettings;      // of this process
     size_t acked[GHOST_UNITS]; // entries of the log before it need no look
     struct kept kept[WORLD_KEEP_MAX];
     unsigned kept_count;
+    bool was_restored;
     uint16_t conn_of[NODE_LINKS_MAX]; // conn * 2 + side + 1; 0: none
 };
 
 struct world_counts {
     uint64_t adds, resets, sets, members, removals, visits, sales, refused, tokens, retries,
         forgotten, leaps, heartbeats, commits, restarts, joins, renewals, snapshots, walks,
-        collected, drops, duplicates, reorders, refusals, steps;
+        collected, drops, duplicates, reorders, refusals, forgettings, steps;
     uint64_t faults[FAULTS_COUNT];
 };
 

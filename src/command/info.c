@@ -190,6 +190,8 @@ static void put_quipu(struct info *info)
     info_put(info, "replica:%s", info->call->identity->replica);
     info_put(info, "cluster:%s", info->call->identity->cluster);
     info_put(info, "incarnation:%s", hex);
+    info_put(info, "incarnation_renewals:%llu", (number)counts.renewals);
+    info_put(info, "directory_too_old:%llu", (number)counts.forgettings);
     info_put(info, "incarnations_known:%u", replica_origins(info->call->replica)->count);
     info_put(info, "address:%s", node->address);
     info_put(info, "version:%llu", (number)keyspace_change_newest(info->call->keyspace));

@@ -518,3 +518,31 @@ bool unit_collect(struct unit *unit, const struct vector *stable, const struct v
     }
     return is_dropped;
 }
+
+// ---- forgetting
+
+// What is left of a life is its dead part, if that is to stay.
+static void forget_life(struct unit *unit, struct cell *cell, bool is_cut_kept)
+{
+    bool is_dead_kept = is_cut_kept && cell->cut_write;
+    free_content(unit, cell);
+    cell->birth = is_dead_kept ? cell->birth : 0;
+    cell->write = cell->cut_write = is_dead_kept ? cell->cut_write : 0;
+    cell->total = cell->cut_total = is_dead_kept ? cell->cut_total : 0;
+}
+
+void unit_forget(struct unit *unit, const struct vector *limits)
+{
+    bool is_any_left;
+    drop_records(unit, limits, limits, &is_any_left);
+    for (uint16_t i = unit->count; i-- > 0;) {
+        struct cell *cell = &unit->cells[i];
+        uint64_t limit = limits->sequence[cell->origin];
+        if (cell->write <= limit)
+            forget_life(unit, cell, is_any_left);
+        if (base_newest(&cell->base) <= limit)
+            cell->base = (struct base){.cut = is_any_left ? cell->base.cut : 0};
+        if (cell->sequence <= limit && !cell->birth && !cell->base.cut && !cell->reset)
+            unit_remove(unit, cell->origin);
+    }
+}

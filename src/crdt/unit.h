@@ -108,6 +108,10 @@ int unit_join(struct unit *self, const struct cell *cells, uint16_t count,
 // dropped.
 bool unit_collect(struct unit *unit, const struct vector *stable, const struct vector *seen);
 
+// Drops what was last written up to there, dead or alive, and records: others have it. What a
+// record that is left has cut stays cut, for those cells come again.
+void unit_forget(struct unit *unit, const struct vector *limits);
+
 // Codec of an address with the cells whose sequence is above `known` (NULL: all); origins are
 // written as their indexes, which the dictionary that travels beside explains. Layout:
 // unit_codec.c. Returns the number of cells written; 0 writes nothing.

@@ -17,6 +17,18 @@ bool vector_join(struct vector *self, const struct vector *other)
     return has_risen;
 }
 
+bool vector_meet(struct vector *self, const struct vector *other)
+{
+    bool has_fallen = false;
+    for (size_t i = 0; i < LIMIT_ORIGINS; i++) {
+        if (other->sequence[i] < self->sequence[i]) {
+            self->sequence[i] = other->sequence[i];
+            has_fallen = true;
+        }
+    }
+    return has_fallen;
+}
+
 bool vector_is_covering(const struct vector *self, const struct vector *other)
 {
     for (size_t i = 0; i < LIMIT_ORIGINS; i++) {

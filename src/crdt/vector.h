@@ -11,6 +11,8 @@ struct vector {
 
 // Raises each entry to at least the other's; true when something rose.
 bool vector_join(struct vector *self, const struct vector *other);
+// Lowers each entry to at most the other's; true when something fell.
+bool vector_meet(struct vector *self, const struct vector *other);
 // Whether self >= other in every entry (each entry, not dominance of the whole).
 bool vector_is_covering(const struct vector *self, const struct vector *other);
 

@@ -159,6 +159,7 @@ static void carry(struct peers *peers, const struct effects *effects, struct eff
     case EFFECT_COMMIT:
     case EFFECT_SERVE:
     case EFFECT_RENEW:
+    case EFFECT_FORGET:
     case EFFECT_HIDE:
     case EFFECT_SEAL:
     case EFFECT_SHOW:

@@ -14,6 +14,7 @@ enum effect_type {
     EFFECT_COMMIT, // commit soon, even if nothing changed: something waits for it
     EFFECT_SERVE,  // the identity is settled: writes may be accepted
     EFFECT_RENEW,  // take a new incarnation, then carry on; all links are closed
+    EFFECT_FORGET, // the same, and drop all that the other end of `link` says was dropped, and V
     EFFECT_SEAL,   // the history of `origin` is complete here: V of it is what is held of it
     EFFECT_REFUSE, // do not serve: `text` says why
     EFFECT_HIDE,   // origin `origin` has been silent too long: hide its leases

@@ -245,21 +245,29 @@ static void take_hello(struct node *node, uint32_t index, const struct event *ev
     answer_after_commit(node, index, effects);
 }
 
+// How far anything here has ever seen it, what was forgotten since included.
+static uint64_t most_seen(const struct node *node, const struct member *member)
+{
+    uint64_t most = member->own_most;
+    const struct vector *all[] = {node->seen, node->held, &node->dropped};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (most < all[i]->sequence[member->origin])
+            most = all[i]->sequence[member->origin];
+    }
+    return most;
+}
+
 static void put_welcome(struct node *node, uint32_t index, struct effects *effects)
 {
     struct link *link = &node->links[index];
     const struct member *member = &node->members[link->member];
-    uint64_t seen = node->seen->sequence[member->origin];
-    uint64_t held = node->held->sequence[member->origin];
-    if (held < member->own_most)
-        held = member->own_most;
     struct peer_welcome welcome = {.status = PEER_OK,
                                    .cluster = span_text(node->cluster),
                                    .name = name_of(node),
                                    .address = span_text(node->address),
                                    .incarnation = node->origins->list[node->self],
                                    .boot = node->boot,
-                                   .held = seen > held ? seen : held,
+                                   .held = most_seen(node, member),
                                    .vector = *node->seen};
     struct buf body;
     buf_init(&body, node->heap);

@@ -2,7 +2,9 @@
 // Who is a member, and who knows it. A member is an incarnation that counts for stability. Cells
 // flow to a new one only after every other member has said, durably, that it counts it: else a
 // reset made, found stable and collected during its first walk would never reach it. MEMBERS
-// messages carry the durable list and, for each, whether the sender has been acknowledged by it.
+// messages carry the durable list and, for each, whether the sender has been acknowledged by it;
+// and how far what was dead has been dropped (age.c), so that one who joins is told by then what
+// all of them had dropped.
 #include <stdio.h>
 #include "node/private.h"
 
@@ -114,13 +116,17 @@ void membership_send(struct node *node, uint32_t index, struct effects *effects)
                                                  .is_sealed = true,
                                                  .seal = node->seals[origin].sequence};
     }
+    struct peer_members members = {.list = list,
+                                   .count = count,
+                                   .is_filled = node_is_filled(node),
+                                   .dropped = node_dropped(node)};
     size_t mark = effects_open_send(effects);
-    peer_put_members(&effects->bytes, list, count);
+    peer_put_members(&effects->bytes, &members, node->origins);
     effects_close_send(effects, index, mark);
     node->links[index].wants_members = false;
 }
 
-static void want_everywhere(struct node *node)
+void membership_tell_all(struct node *node)
 {
     for (uint32_t i = 0; i < NODE_LINKS_MAX; i++) {
         if (node->links[i].state == LINK_RUNNING)
@@ -136,7 +142,7 @@ void membership_committed(struct node *node)
         node->members[i].is_durable = true;
     }
     if (is_news || node->is_members_changed)
-        want_everywhere(node);
+        membership_tell_all(node);
     node->is_members_changed = false;
 }
 
@@ -177,18 +183,20 @@ static bool learn(struct node *node, uint16_t sender, const struct peer_member *
 void membership_message(struct node *node, uint32_t link, struct span body, struct effects *effects)
 {
     struct peer_member list[PEER_MEMBERS_MAX];
-    uint16_t count;
-    if (peer_parse_members(body, list, &count)) {
+    struct peer_members members = {.list = list};
+    if (peer_parse_members(body, node->origins, &members)) {
         link_close(node, link, effects);
         return;
     }
+    if (age_is_too_old(node, link, &members, effects))
+        return;
     uint16_t sender = (uint16_t)node->links[link].member;
     bool is_news = false;
-    for (uint16_t i = 0; i < count; i++)
+    for (uint16_t i = 0; i < members.count; i++)
         is_news |= learn(node, sender, &list[i], effects);
     retirement_close(node, effects);
     if (is_news)
-        want_everywhere(node);
+        membership_tell_all(node);
     if (is_news || node->is_members_changed)
         effects_put(effects, EFFECT_COMMIT, 0);
     if (node->links[link].is_dialed && node->links[link].member >= 0)

@@ -67,13 +67,17 @@ static void offer_feed(struct node *node, uint32_t index, struct effects *effect
         return;
     if (link->rounds_sent - link->rounds_heard >= NODE_ROUNDS_FLYING)
         return;
-    if (membership_may_feed(node, (uint16_t)link->member))
-        effects_put(effects, EFFECT_FEED, index);
+    if (!membership_may_feed(node, (uint16_t)link->member))
+        return;
+    // The list of members, with what is dropped, goes first.
+    bool is_told = !link->wants_members && !node->is_members_changed;
+    effects_put(effects, is_told ? EFFECT_FEED : EFFECT_COMMIT, index);
 }
 
 static void step_committed(struct node *node, struct effects *effects)
 {
     membership_committed(node);
+    age_committed(node);
     stability_update(node);
     for (uint32_t i = 0; i < NODE_LINKS_MAX; i++) {
         struct link *link = &node->links[i];

@@ -59,6 +59,8 @@ struct link {
     int16_t member;     // known after the handshake, else -1
     uint64_t boot;      // of the other end's process
     uint64_t deadline_ms;
+    struct vector dropped; // at the other end, as it told ...
+    bool is_filled;        // ... and V is past it there
     uint64_t heard_ms;
     uint64_t pinged_ms;
     uint8_t nonce[PEER_NONCE_BYTES];                      // ours
@@ -151,6 +153,9 @@ struct node {
     char cut_names[NODE_PEERS_MAX][NODE_TEXT_BYTES];
     uint16_t cut_count;
     struct vector stable;
+    struct vector dropped;            // see age.c
+    bool is_dropped_changed;          // to be journaled by the next commit
+    bool was_filled;                  // at the last commit
     struct seal seals[LIMIT_ORIGINS]; // by origin
     uint64_t changes_newest;          // of the change order; the driver keeps it
     struct member members[NODE_MEMBERS_MAX];
@@ -201,6 +206,8 @@ void node_step(struct node *node, const struct event *event, struct effects *eff
 int node_accept(struct node *node, uint32_t *out_link);
 // The replica took a new incarnation (after EFFECT_RENEW).
 void node_renewed(struct node *node, uint16_t origin, struct effects *effects);
+// ... and with it forgets everything up to node->dropped, V too (after EFFECT_FORGET of `link`).
+void node_begin_anew(struct node *node, uint32_t link);
 
 // Drill: cut or heal links with the member or peer of that name ("ALL": every one). False: unknown.
 bool node_cut(struct node *node, struct span name, struct effects *effects);
@@ -210,6 +217,15 @@ bool node_is_cut(const struct node *node, const char *name);
 // Everything up to this vector is causally stable (see stability.c): every member has it
 // durably and I have all that each had written when it said so. Recomputed at each commit and tick.
 const struct vector *node_stable(const struct node *node);
+// Up to there what is dead is dropped from now on: who is not past it, and holds something, is too
+// old to take part as it is (see age.c).
+void node_drop_stable(struct node *node);
+struct vector node_dropped(const struct node *node); // as others are told
+bool node_is_filled(const struct node *node);        // V is past it
+// Whether a round of the other end of `link`, whose V was `upto`, may be joined here at V `seen`;
+// it is then.
+bool node_take(struct node *node, uint32_t link, const struct vector *seen,
+               const struct vector *upto);
 // What blocks stability: a member's name, "a peer never heard", or NULL.
 const char *node_stability_blocker(const struct node *node);
 int16_t node_member_of(const struct node *node, uint16_t origin); // -1: not a member

@@ -33,6 +33,7 @@ int member_obtain(struct node *node, const struct incarnation *incarnation, stru
 void membership_message(struct node *node, uint32_t link, struct span body,
                         struct effects *effects);
 void membership_send(struct node *node, uint32_t link, struct effects *effects);
+void membership_tell_all(struct node *node); // after the next commit
 void membership_committed(struct node *node);
 // May cells flow to this member yet: everybody else has durably known that it is one.
 bool membership_may_feed(struct node *node, uint16_t member);
@@ -58,6 +59,13 @@ bool retirement_is_delivered(const struct node *node, uint16_t former, uint16_t 
 // stability.c
 void stability_ack(struct node *node, uint16_t member, const struct vector *vector);
 void stability_update(struct node *node);
+
+// age.c
+// What the other end of `link` told of what it has dropped. True: we are too old for that, and
+// begin anew; all links are closed.
+bool age_is_too_old(struct node *node, uint32_t link, const struct peer_members *told,
+                    struct effects *effects);
+void age_committed(struct node *node);
 
 // question.c
 void question_start(struct node *node, struct effects *effects);

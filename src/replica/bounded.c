@@ -484,15 +484,19 @@ bool bounded_can_reset(struct replica *replica, const struct record *child)
     return is_among(living, count, &row.creation) || is_orphan(replica, child, row);
 }
 
+// Whoever wrote it takes it away; when that one is gone, or has had the time to, anybody does. (Who
+// began anew may hold some that is nowhere else any more: forget.c.)
 bool bounded_is_litter(struct replica *replica, const struct record *child)
 {
+    const struct vector *stable = node_stable(&replica->node);
     if (!(record_flags(child) & RECORD_LIVE) || !is_orphan(replica, child, row_of(replica, child)))
         return false;
     const struct unit *unit = cells_read(replica, child);
     for (uint16_t i = 0; i < unit->count; i++) {
-        uint16_t origin = unit->cells[i].origin;
-        if (cell_is_live(&unit->cells[i]) &&
-            (origin == replica->self || replica->node.seals[origin].is_set))
+        const struct cell *cell = &unit->cells[i];
+        bool is_left = cell->origin == replica->self || replica->node.seals[cell->origin].is_set ||
+                       cell->sequence <= stable->sequence[cell->origin];
+        if (cell_is_live(cell) && is_left)
             return true;
     }
     return false;
@@ -628,6 +632,13 @@ static bool is_claimer(const struct replica *replica, const struct party *list, 
     return true;
 }
 
+// Whether a claim that was ever used is known here: it was stable by then. A directory that has
+// gone back does not know that it has before it has heard all members.
+static bool can_claim(const struct replica *replica)
+{
+    return node_is_filled(&replica->node) && !node_stability_blocker(&replica->node);
+}
+
 // What closed incarnations left, and nobody has claimed.
 static int claim(struct replica *replica, struct record *key, const struct creation *creation,
                  const struct rights *rights)
@@ -651,7 +662,8 @@ static int even_creation(struct replica *replica, struct escrow_key *key,
     struct record *record = key->record;
     unsigned count = parties_of(replica, list);
     reckon(replica, record, creation, &rights);
-    int fault = is_claimer(replica, list, count) ? claim(replica, record, creation, &rights) : 0;
+    bool is_ours = is_claimer(replica, list, count) && can_claim(replica);
+    int fault = is_ours ? claim(replica, record, creation, &rights) : 0;
     if (!is_first || fault) // the history of use is kept for the creation that is added to
         return fault;
     if (key->refused) {

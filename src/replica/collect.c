@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Collection: when the stable vector has moved and something may be dead, a sweep over the keyspace
-// in bounded steps drops stable reset records, dead cells and empty records. Nothing is journaled:
-// what a recovery brings back is dead still and is swept again.
+// in bounded steps drops stable reset records, dead cells and empty records. No drop is journaled,
+// for what a recovery brings back is dead still and is swept again; but how far it goes is, since
+// others are told (node/age.c).
 #include "replica/private.h"
 
 #define SWEEP_STEPS 8 // a commit
@@ -110,6 +111,7 @@ void collect_step(struct replica *replica)
     if (!collect_is_due(replica))
         return;
     if (replica->sweep_cursor == 0) {
+        node_drop_stable(&replica->node);
         replica->sweep_stable = *node_stable(&replica->node);
         replica->sweep_left = 0;
         replica->is_sweep_forced = false;

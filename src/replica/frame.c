@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A journal frame: format, dictionary of incarnations, which of them is ours, our wall clock, V,
-// members when they changed, then units. Origin numbers in it are positions in its own dictionary,
-// so a frame can be read by a process that knows the incarnations in another order.
+// A journal frame: format, dictionary of incarnations, which of them is ours, our wall clock, V;
+// members, and how far what was dead has been dropped, when they changed; then units. Origin
+// numbers in it are positions in its own dictionary, so a frame can be read by a process that knows
+// the incarnations in another order. One kind of frame asks for order: the one that says that all
+// up to there is forgotten.
 #include "replica/private.h"
 
-#define FRAME_FORMAT 3u
+#define FRAME_FORMAT 4u
 
 static void put_members(const struct replica *replica, struct buf *out)
 {
@@ -34,7 +36,14 @@ static void put_seals(const struct replica *replica, struct buf *out)
     }
 }
 
-void frame_open(struct replica *replica, struct buf *out, bool has_members)
+static void put_sequences(const struct replica *replica, const struct vector *vector,
+                          struct buf *out)
+{
+    for (uint16_t i = 0; i < replica->origins.count; i++)
+        bytes_put_varint(out, vector->sequence[i]);
+}
+
+void frame_open(struct replica *replica, struct buf *out, unsigned parts)
 {
     const struct origins *origins = &replica->origins;
     buf_put_byte(out, FRAME_FORMAT);
@@ -43,10 +52,11 @@ void frame_open(struct replica *replica, struct buf *out, bool has_members)
         buf_put(out, span_of(origins->list[i].bytes, 16));
     bytes_put_varint(out, replica->self);
     bytes_put_varint(out, replica->clock_ms);
-    for (uint16_t i = 0; i < origins->count; i++)
-        bytes_put_varint(out, replica->vector.sequence[i]);
-    buf_put_byte(out, has_members);
-    if (has_members) {
+    put_sequences(replica, &replica->vector, out);
+    buf_put_byte(out, (uint8_t)parts);
+    if (parts & FRAME_DROPPED)
+        put_sequences(replica, &replica->node.dropped, out);
+    if (parts & FRAME_MEMBERS) {
         put_members(replica, out);
         put_seals(replica, out);
     }
@@ -105,6 +115,45 @@ static int read_seals(struct replica *replica, struct reader *reader, const stru
     return reader->failed ? REPLICA_E_FRAME : 0;
 }
 
+static struct vector read_sequences(struct reader *reader, const struct origin_map *map)
+{
+    struct vector vector = {0};
+    for (uint16_t i = 0; i < map->count; i++)
+        vector.sequence[map->local[i]] = reader_varint(reader);
+    return vector;
+}
+
+static int recover_dropped(struct replica *replica, struct reader *reader,
+                           const struct origin_map *map, bool is_forgotten)
+{
+    struct vector dropped = read_sequences(reader, map);
+    if (reader->failed)
+        return REPLICA_E_FRAME;
+    replica->node.dropped = dropped; // it may have fallen
+    if (!is_forgotten)
+        return 0;
+    replica->vector = (struct vector){0};
+    return forget_cells(replica, &dropped);
+}
+
+// V, and the parts behind it.
+static int recover_parts(struct replica *replica, struct reader *reader,
+                         const struct origin_map *map)
+{
+    struct vector vector = read_sequences(reader, map);
+    uint8_t parts = reader_u8(reader);
+    int outcome = 0;
+    if (parts & FRAME_DROPPED)
+        outcome = recover_dropped(replica, reader, map, parts & FRAME_FORGETS);
+    if (!outcome && (parts & FRAME_MEMBERS))
+        outcome = read_members(replica, reader, map);
+    if (!outcome && (parts & FRAME_MEMBERS))
+        outcome = read_seals(replica, reader, map);
+    if (!outcome && !reader->failed)
+        vector_join(&replica->vector, &vector);
+    return reader->failed ? REPLICA_E_FRAME : outcome;
+}
+
 int frame_recover(void *ctx, struct span frame)
 {
     struct replica *replica = ctx;
@@ -121,20 +170,9 @@ int frame_recover(void *ctx, struct span frame)
     replica->self = map.local[self];
     if (clock_ms > replica->clock_ms)
         replica->clock_ms = clock_ms;
-    for (uint16_t i = 0; i < map.count; i++) {
-        uint64_t sequence = reader_varint(&reader);
-        if (sequence > replica->vector.sequence[map.local[i]])
-            replica->vector.sequence[map.local[i]] = sequence;
-    }
-    if (reader_u8(&reader)) {
-        outcome = read_members(replica, &reader, &map);
-        if (!outcome)
-            outcome = read_seals(replica, &reader, &map);
-        if (outcome)
-            return outcome;
-    }
-    if (reader.failed)
-        return REPLICA_E_FRAME;
+    outcome = recover_parts(replica, &reader, &map);
+    if (outcome)
+        return outcome;
     static const struct vector nothing_seen;
     outcome = join_units(replica, span_of(reader.at, reader_left(&reader)), &map, &nothing_seen);
     keyspace_reclaim(replica->keyspace); // what shards outgrew serves the records that follow

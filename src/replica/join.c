@@ -47,7 +47,7 @@ void join_drop(struct replica *replica, uint32_t link)
     replica->staged_last = last;
 }
 
-static void raise_held(struct replica *replica, const struct unit *unit)
+void join_raise_held(struct replica *replica, const struct unit *unit)
 {
     for (uint16_t i = 0; i < unit->count; i++) {
         const struct cell *cell = &unit->cells[i];
@@ -178,7 +178,7 @@ struct arrival {
 static int join_one(struct replica *replica, struct arrival *arrival, const struct vector *seen)
 {
     drop_beyond_seals(replica, &arrival->unit);
-    raise_held(replica, &arrival->unit);
+    join_raise_held(replica, &arrival->unit);
     replica->counts.units_joined++;
     const struct address *address = &arrival->address;
     int fault =
@@ -248,7 +248,8 @@ static int join_round(struct replica *replica, struct staged *staged)
     struct link *link = &replica->node.links[staged->link];
     struct peer_feed feed;
     if (peer_parse_feed(staged->body, &replica->origins, &feed) ||
-        !is_in_turn(replica, link, &feed))
+        !is_in_turn(replica, link, &feed) ||
+        !node_take(&replica->node, staged->link, &replica->vector, &feed.upto))
         return UNIT_E_MALFORMED;
     int outcome = join_units(replica, feed.units, &feed.dictionary, &replica->vector);
     if (outcome)

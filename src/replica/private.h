@@ -96,6 +96,8 @@ struct replica {
     enum change_origin cause;
     bool is_unheard; // nobody pulls changes: nothing is noted for the hook
     bool is_recovering, is_serving, wants_commit, is_hiding_changed, is_frame_needed, has_failed;
+    // The next commit forgets; the one under way has (forget.c).
+    bool is_forgetting, has_forgotten;
     bool is_drained; // the last drain found the queue's end
     int fault;       // of the commit under way, from within its requests
     bool is_hidden[LIMIT_ORIGINS];
@@ -154,7 +156,8 @@ struct replica {
 #define REPLICA_MARKS 64
 
 // frame.c: the journal frame's head (dictionary, vector, members) and recovery of a frame
-void frame_open(struct replica *replica, struct buf *out, bool has_members);
+enum { FRAME_MEMBERS = 1, FRAME_DROPPED = 2, FRAME_FORGETS = 4 };
+void frame_open(struct replica *replica, struct buf *out, unsigned parts);
 int frame_recover(void *ctx, struct span frame);
 
 // cells.c: one record's cells and what clients see of it
@@ -229,10 +232,16 @@ int bounded_even(struct replica *replica);
 // change.c
 int change_reset(struct replica *replica, struct record *record, enum change_op op);
 
+// forget.c: what EFFECT_FORGET of `link` says. V is void at once, the cells go in the next commit.
+void forget_begin(struct replica *replica, uint32_t link);
+int forget_due(struct replica *replica);
+int forget_cells(struct replica *replica, const struct vector *limits);
+
 // join.c
 void join_stage(struct replica *replica, uint32_t link, struct span body);
 void join_drop(struct replica *replica, uint32_t link); // what is staged of it
 int join_all(struct replica *replica);
+void join_raise_held(struct replica *replica, const struct unit *unit);
 int join_units(struct replica *replica, struct span units, const struct origin_map *map,
                const struct vector *seen);
 

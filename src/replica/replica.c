@@ -226,7 +226,8 @@ static void next_spare(struct incarnation *spare)
     bytes_write_u64(spare->bytes + 8, prng_mix(low + 1));
 }
 
-static void renew(struct replica *replica)
+// False: no room.
+static bool renew(struct replica *replica)
 {
     uint16_t before = replica->self;
     struct kept_member former = {
@@ -239,7 +240,7 @@ static void renew(struct replica *replica)
                          "a member or a configured peer was never reached; bring it up, or leave "
                          "its address out",
                          (int)replica->node.members_count);
-        return;
+        return false;
     }
     next_spare(&replica->spare);
     replica->counts.renewals++;
@@ -248,6 +249,7 @@ static void renew(struct replica *replica)
     // The earlier incarnation's timers are nobody's now: its leases are a silent origin's.
     lease_forget_all(replica);
     node_renewed(&replica->node, replica->self, &replica->effects);
+    return true;
 }
 
 // All of a closed incarnation is here. Its leases have nobody left to end them.
@@ -282,6 +284,10 @@ static void carry_out(struct replica *replica, size_t from, const struct event *
             break;
         case EFFECT_RENEW:
             renew(replica);
+            break;
+        case EFFECT_FORGET:
+            if (renew(replica))
+                forget_begin(replica, effect.link);
             break;
         case EFFECT_SEAL:
             seal(replica, effect.origin);
@@ -387,12 +393,21 @@ void replica_catch_up(struct replica *replica)
         replica->fault = fault;
 }
 
+static unsigned frame_parts(const struct replica *replica)
+{
+    const struct node *node = &replica->node;
+    bool is_first = replica->counts.commits == 0;
+    bool has_dropped = is_first || node->is_dropped_changed || replica->has_forgotten;
+    return (is_first || node->is_members_changed ? FRAME_MEMBERS : 0) |
+           (has_dropped ? FRAME_DROPPED : 0) | (replica->has_forgotten ? FRAME_FORGETS : 0);
+}
+
 // The frame's head tells V and members as they are at its end, so it is written last, in front of
 // the units.
 static int close_frame(struct replica *replica)
 {
     struct buf *frame = &replica->frame;
-    frame_open(replica, frame, replica->node.is_members_changed || replica->counts.commits == 0);
+    frame_open(replica, frame, frame_parts(replica));
     buf_put(frame, buf_span(&replica->units));
     int fault = buf_has_failed(frame) || buf_has_failed(&replica->units)
                     ? -ENOMEM
@@ -420,9 +435,11 @@ int replica_commit_apply(struct replica *replica, const struct commit_input *inp
     if (replica->stamp < replica->clock_ms << 16)
         replica->stamp = replica->clock_ms << 16;
     clear_frame(replica);
+    int fault = forget_due(replica);
     replica->own.after = keyspace_change_newest(replica->keyspace);
     replica->fault = 0;
-    int fault = drain(replica);
+    if (!fault)
+        fault = drain(replica);
     if (!fault && input->requests) {
         input->requests(input->ctx, replica);
         fault = replica->fault;
@@ -458,7 +475,8 @@ void replica_reclaim(struct replica *replica)
 
 int replica_commit_sync(struct replica *replica)
 {
-    if (replica->is_frame_needed || replica->node.is_members_changed) {
+    struct node *node = &replica->node;
+    if (replica->is_frame_needed || node->is_members_changed || node->is_dropped_changed) {
         int fault = close_frame(replica);
         if (!fault)
             fault = journal_sync(replica->journal);
@@ -467,7 +485,7 @@ int replica_commit_sync(struct replica *replica)
         if (fault)
             return fault;
         replica->written_ms = replica->now_ms;
-        replica->is_frame_needed = false;
+        replica->is_frame_needed = node->is_dropped_changed = replica->has_forgotten = false;
         replica->counts.commits++;
     } else if (replica->is_snapshotting) {
         int fault = snapshot_step(replica);

@@ -120,6 +120,7 @@ bool replica_is_backed_up(const struct replica *replica); // one is under way
 struct replica_counts {
     uint64_t commits, frames_bytes, units_joined, units_sent, rounds_sent, rounds_joined, walks;
     uint64_t snapshots, collected, renewals, rounds_refused, tokens_forgotten;
+    uint64_t forgettings; // the directory was too old and began anew
 };
 struct replica_counts replica_counts(const struct replica *replica);
 

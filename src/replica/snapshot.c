@@ -68,7 +68,7 @@ int snapshot_step(struct replica *replica)
             return fault;
     }
     // Its dictionary must have every origin of the units that follow: not before they are written.
-    frame_open(replica, frame, replica->snapshot_cursor == 0);
+    frame_open(replica, frame, replica->snapshot_cursor == 0 ? FRAME_MEMBERS | FRAME_DROPPED : 0);
     unsigned step = replica->scan_step, scanned = 0;
     struct part part = part_after(replica);
     do {

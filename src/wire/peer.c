@@ -135,28 +135,35 @@ int peer_parse_welcome(struct span body, struct origins *origins, struct peer_we
     return ended(&reader);
 }
 
-int peer_parse_members(struct span body, struct peer_member *out, uint16_t *out_count)
+static bool read_member(struct reader *reader, struct peer_member *out)
+{
+    read_incarnation(reader, &out->incarnation);
+    out->name = reader_string(reader, PEER_TEXT_BYTES_MAX);
+    out->address = reader_string(reader, PEER_TEXT_BYTES_MAX);
+    uint8_t flags = reader_u8(reader);
+    out->is_former = flags & 1;
+    out->knows_sender = flags & 2;
+    out->is_delivered = flags & 4;
+    out->is_sealed = flags & 8;
+    out->seal = out->is_sealed ? reader_varint(reader) : 0;
+    return (out->is_sealed || is_name(out->name)) &&
+           (out->address.len == 0 || is_address(out->address));
+}
+
+int peer_parse_members(struct span body, struct origins *origins, struct peer_members *out)
 {
     struct reader reader = reader_of(body);
     uint64_t count = reader_varint(&reader);
     if (reader.failed || count > PEER_MEMBERS_MAX)
         return PEER_E_PROTOCOL;
     for (uint64_t i = 0; i < count; i++) {
-        read_incarnation(&reader, &out[i].incarnation);
-        out[i].name = reader_string(&reader, PEER_TEXT_BYTES_MAX);
-        out[i].address = reader_string(&reader, PEER_TEXT_BYTES_MAX);
-        uint8_t flags = reader_u8(&reader);
-        out[i].is_former = flags & 1;
-        out[i].knows_sender = flags & 2;
-        out[i].is_delivered = flags & 4;
-        out[i].is_sealed = flags & 8;
-        out[i].seal = out[i].is_sealed ? reader_varint(&reader) : 0;
-        if ((!out[i].is_sealed && !is_name(out[i].name)) ||
-            (out[i].address.len && !is_address(out[i].address)))
+        if (!read_member(&reader, &out->list[i]))
             return PEER_E_PROTOCOL;
     }
-    *out_count = (uint16_t)count;
-    return ended(&reader);
+    out->count = (uint16_t)count;
+    out->is_filled = reader_u8(&reader) != 0;
+    int outcome = read_vector(&reader, origins, &out->dropped);
+    return outcome ? outcome : ended(&reader);
 }
 
 int peer_parse_feed(struct span body, struct origins *origins, struct peer_feed *out)
@@ -261,19 +268,26 @@ void peer_put_signed(struct buf *out, enum peer_type type, struct span body, str
     close_frame(out, mark);
 }
 
-void peer_put_members(struct buf *out, const struct peer_member *members, uint16_t count)
+static void put_member(struct buf *out, const struct peer_member *member)
+{
+    buf_put(out, span_of(member->incarnation.bytes, 16));
+    bytes_put_string(out, member->name);
+    bytes_put_string(out, member->address);
+    buf_put_byte(out, (uint8_t)(member->is_former | member->knows_sender << 1 |
+                                member->is_delivered << 2 | member->is_sealed << 3));
+    if (member->is_sealed)
+        bytes_put_varint(out, member->seal);
+}
+
+void peer_put_members(struct buf *out, const struct peer_members *members,
+                      const struct origins *origins)
 {
     size_t mark = open_frame(out, PEER_MEMBERS);
-    bytes_put_varint(out, count);
-    for (uint16_t i = 0; i < count; i++) {
-        buf_put(out, span_of(members[i].incarnation.bytes, 16));
-        bytes_put_string(out, members[i].name);
-        bytes_put_string(out, members[i].address);
-        buf_put_byte(out, (uint8_t)(members[i].is_former | members[i].knows_sender << 1 |
-                                    members[i].is_delivered << 2 | members[i].is_sealed << 3));
-        if (members[i].is_sealed)
-            bytes_put_varint(out, members[i].seal);
-    }
+    bytes_put_varint(out, members->count);
+    for (uint16_t i = 0; i < members->count; i++)
+        put_member(out, &members->list[i]);
+    buf_put_byte(out, members->is_filled);
+    vector_write(&members->dropped, origins, out);
     close_frame(out, mark);
 }
 

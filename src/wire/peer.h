@@ -5,7 +5,8 @@
 //   listener -> GREETING(version, nonce)
 //   dialer   -> HELLO(version, nonce, cluster, name, address, incarnation, boot, asking) + mac
 //   listener -> WELCOME(status, text, name, address, incarnation, boot, held, vector) + mac
-//   dialer   -> FEED ...            listener -> ACK ...          both: MEMBERS, PING, PONG
+//   both     -> MEMBERS, then       dialer   -> FEED ...         listener -> ACK ...
+//   both     -> MEMBERS, PING, PONG at any time
 //
 // macs are HMAC-SHA-256 over both nonces and the body, present when a shared secret is set; both
 // ends prove it. `held` answers the dialer's question at its start: the highest sequence of its
@@ -14,7 +15,7 @@
 #include "base/bytes.h"
 #include "crdt/unit.h"
 
-#define PEER_VERSION         2u
+#define PEER_VERSION         3u
 #define PEER_NONCE_BYTES     16
 #define PEER_MAC_BYTES       32
 #define PEER_HEAD_BYTES      5
@@ -88,6 +89,13 @@ struct peer_member {
     uint64_t seal;
 };
 
+struct peer_members {
+    struct peer_member *list; // PEER_MEMBERS_MAX of them, to be filled by the reader
+    uint16_t count;
+    bool is_filled;        // the sender is past `dropped`
+    struct vector dropped; // up to here what was dead may have no trace left at the sender
+};
+
 // A round: units under `dictionary`, from a sender whose vector was `from` for this receiver. On
 // `is_final` the receiver, if its vector covers `from`, raises it to `upto`.
 struct peer_feed {
@@ -113,7 +121,7 @@ int peer_parse(struct span input, enum peer_type *out_type, struct span *out_bod
 int peer_parse_greeting(struct span body, struct peer_greeting *out);
 int peer_parse_hello(struct span body, struct peer_hello *out);
 int peer_parse_welcome(struct span body, struct origins *origins, struct peer_welcome *out);
-int peer_parse_members(struct span body, struct peer_member *out, uint16_t *out_count);
+int peer_parse_members(struct span body, struct origins *origins, struct peer_members *out);
 int peer_parse_feed(struct span body, struct origins *origins, struct peer_feed *out);
 int peer_parse_ack(struct span body, struct origins *origins, struct peer_ack *out);
 int peer_parse_number(struct span body, uint64_t *out); // PING, PONG
@@ -124,7 +132,8 @@ void peer_put_hello_body(struct buf *body, const struct peer_hello *hello);
 void peer_put_welcome_body(struct buf *body, const struct peer_welcome *welcome,
                            const struct origins *origins);
 void peer_put_signed(struct buf *out, enum peer_type type, struct span body, struct span mac);
-void peer_put_members(struct buf *out, const struct peer_member *members, uint16_t count);
+void peer_put_members(struct buf *out, const struct peer_members *members,
+                      const struct origins *origins);
 void peer_put_ack(struct buf *out, const struct peer_ack *ack, const struct origins *origins);
 void peer_put_number(struct buf *out, enum peer_type type, uint64_t number);
 

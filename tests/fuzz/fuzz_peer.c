@@ -14,7 +14,8 @@ struct fixture {
     struct peer_feed feed;
     struct peer_welcome welcome;
     struct peer_ack ack;
-    struct peer_member members[PEER_MEMBERS_MAX];
+    struct peer_member list[PEER_MEMBERS_MAX];
+    struct peer_members members;
 };
 
 static void demand(bool is_right)
@@ -75,9 +76,10 @@ static int rewrite_rest(struct fixture *fixture, enum peer_type type, struct spa
         else
             outcome = PEER_E_PROTOCOL;
     } else if (type == PEER_MEMBERS) {
-        outcome = peer_parse_members(body, fixture->members, &count);
+        fixture->members.list = fixture->list;
+        outcome = peer_parse_members(body, &fixture->origins, &fixture->members);
         if (!outcome)
-            peer_put_members(out, fixture->members, count);
+            peer_put_members(out, &fixture->members, &fixture->origins);
     } else if (type == PEER_ACK) {
         outcome = peer_parse_ack(body, &fixture->origins, &fixture->ack);
         if (!outcome)

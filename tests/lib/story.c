@@ -154,6 +154,7 @@ void story_restore_disk(struct story *story, unsigned node)
     sim_disk_free(self->disk);
     self->disk = kept.disk;
     process_disk_replaced(story->world, node, &kept.ghost);
+    self->was_restored = true;
     fault_mark_optional(story->world);
     world_note(story->world, node, "finds the backup");
 }

@@ -91,15 +91,14 @@ static int trace_welcome(struct span body, struct origins *origins, struct buf *
     return 0;
 }
 
-static int trace_members(struct span body, struct buf *trace)
+static int trace_members(struct span body, struct origins *origins, struct buf *trace)
 {
-    struct peer_member *members = calloc(PEER_MEMBERS_MAX, sizeof *members);
-    uint16_t count = 0;
-    int outcome = peer_parse_members(body, members, &count);
+    struct peer_members members = {.list = calloc(PEER_MEMBERS_MAX, sizeof *members.list)};
+    int outcome = peer_parse_members(body, origins, &members);
     if (!outcome)
-        put_number(trace, "members ", count);
-    for (uint16_t i = 0; i < count && !outcome; i++) {
-        const struct peer_member *member = &members[i];
+        put_number(trace, "members ", members.count);
+    for (uint16_t i = 0; i < members.count && !outcome; i++) {
+        const struct peer_member *member = &members.list[i];
         put_text(trace, " ", member->name);
         put_text(trace, " at ", member->address);
         put_incarnation(trace, &member->incarnation);
@@ -109,8 +108,11 @@ static int trace_members(struct span body, struct buf *trace)
         if (member->is_sealed)
             put_number(trace, " sealed ", member->seal);
     }
-    free(members);
-    return outcome;
+    free(members.list);
+    if (outcome)
+        return outcome;
+    put_vector(trace, members.is_filled ? " past" : " not past", &members.dropped);
+    return 0;
 }
 
 static int trace_feed(struct span body, struct origins *origins, struct buf *trace)
@@ -148,7 +150,7 @@ static int trace_body(enum peer_type type, struct span body, struct origins *ori
     case PEER_WELCOME:
         return trace_welcome(body, origins, trace);
     case PEER_MEMBERS:
-        return trace_members(body, trace);
+        return trace_members(body, origins, trace);
     case PEER_FEED:
         return trace_feed(body, origins, trace);
     case PEER_ACK:

@@ -80,7 +80,7 @@ static void put_welcome(struct fixture *fixture)
 
 static void put_members(struct fixture *fixture)
 {
-    struct peer_member members[] = {
+    struct peer_member list[] = {
         {.incarnation = first, .name = span_text("r1"), .address = span_text("a:1")},
         {.incarnation = second,
          .name = span_text("r1"),
@@ -90,7 +90,9 @@ static void put_members(struct fixture *fixture)
          .is_sealed = true,
          .seal = 300},
     };
-    peer_put_members(&fixture->stream, members, 2);
+    struct peer_members members = {
+        .list = list, .count = 2, .is_filled = true, .dropped = fixture->vector};
+    peer_put_members(&fixture->stream, &members, &fixture->origins);
 }
 
 static void put_feed(struct fixture *fixture)
@@ -127,13 +129,13 @@ static void what_is_written_is_read(void **state)
     assert_true(trace_is(
         &feed_peer, buf_span(&fixture.stream),
         "greeting [0123456789abcdef]\n"
-        "hello 2 nonce [0123456789abcdef] cluster [local] name [r1] address [127.0.0.1:7001] "
+        "hello 3 nonce [0123456789abcdef] cluster [local] name [r1] address [127.0.0.1:7001] "
         "of [incarnation0001\\00] boot 5 asks mac [0123456789abcdef0123456789ABCDEF] signs 66\n"
         "welcome [ok] text [t] cluster [local] name [r2] address [a:1] of "
         "[incarnation0002\\00] boot 9 held 8 at 0:7 1:18446744073709551615 mac "
         "[0123456789abcdef0123456789ABCDEF] signs 92\n"
         "members 2 [r1] at [a:1] of [incarnation0001\\00] [r1] at [] of [incarnation0002\\00] "
-        "former knows delivered sealed 300\n"
+        "former knows delivered sealed 300 past 0:7 1:18446744073709551615\n"
         "feed final 0 1 from 0:3 upto 0:7 1:18446744073709551615 units [units]\n"
         "ack 300 at 0:7 1:18446744073709551615\n"
         "ping 1\npong 18446744073709551615\n"));
@@ -141,7 +143,7 @@ static void what_is_written_is_read(void **state)
     put_hello(&fixture, 0);
     assert_true(trace_is(
         &feed_peer, buf_span(&fixture.stream),
-        "hello 2 nonce [0123456789abcdef] cluster [local] name [r1] address [127.0.0.1:7001] "
+        "hello 3 nonce [0123456789abcdef] cluster [local] name [r1] address [127.0.0.1:7001] "
         "of [incarnation0001\\00] boot 5 asks mac [] signs 66\n"));
     tear_down(&fixture);
 }

@@ -449,6 +449,60 @@ static void writes_that_may_still_come_keep_the_cell_that_waits_for_them(void **
     unit_deinit(&late);
 }
 
+// ---- forgetting
+
+static void what_others_have_is_forgotten_dead_or_alive(void **state)
+{
+    (void)state;
+    struct unit unit = empty();
+    struct vector limits = {{5, 9, 3, 2, 4}};
+    add(&unit, 0, 5, 5);
+    add(&unit, 3, 40, 2);
+    add(&unit, 3, 2, 3); // the same life, written on since
+    write_lease(&unit, 4, 4, (struct lease){.epoch = 1, .sequence = 1});
+    assert_int_equal(unit_set(&unit, 1, 9, 5, 100), 0);
+    add(&unit, 2, 7, 4);
+    unit_forget(&unit, &limits);
+    assert_null(unit_find(&unit, 0));
+    assert_null(unit_find(&unit, 1));
+    assert_null(unit_find(&unit, 4));
+    assert_int_equal(unit.count, 2);
+    assert_int_equal(value_of(&unit), 7); // what was cut in the life that stays stays cut
+    unit_deinit(&unit);
+}
+
+static void a_base_is_forgotten_under_amounts_that_stay(void **state)
+{
+    (void)state;
+    struct unit unit = empty();
+    struct vector limits = {{1}};
+    assert_int_equal(unit_set(&unit, 0, 1, 5, 100), 0);
+    add(&unit, 0, 7, 2);
+    unit_forget(&unit, &limits);
+    assert_int_equal(value_of(&unit), 7);
+    assert_int_equal(base_newest(&unit_find(&unit, 0)->base), 0);
+    unit_deinit(&unit);
+}
+
+// The others do not know of the reset yet: what it names comes again, and must be dead.
+static void what_a_record_that_stays_has_cut_stays_cut(void **state)
+{
+    (void)state;
+    struct unit unit = empty(), other = empty();
+    struct vector limits = {{6, 0, 3}};
+    add(&unit, 0, 5, 5);
+    assert_int_equal(unit_set(&unit, 2, 3, 5, 100), 0); // cuts 0
+    add(&unit, 0, 3, 6);                                // a life of its own
+    assert_int_equal(unit_copy(&other, &unit), 0);
+    assert_int_equal(unit_reset(&unit, 1, 1), 0);
+    unit_forget(&unit, &limits);
+    assert_false(is_live(&unit));
+    learn(&unit, &other, &nothing);
+    assert_false(is_live(&unit));
+    unit_deinit(&unit);
+    unit_deinit(&other);
+}
+
 // ---- allocations that fail
 
 static void fill(struct unit *unit)
@@ -577,6 +631,9 @@ int main(void)
         ROW(what_lives_stays),
         ROW(dead_parts_of_a_live_cell_are_dropped),
         ROW(writes_that_may_still_come_keep_the_cell_that_waits_for_them),
+        ROW(what_others_have_is_forgotten_dead_or_alive),
+        ROW(a_base_is_forgotten_under_amounts_that_stay),
+        ROW(what_a_record_that_stays_has_cut_stays_cut),
         ROW(a_join_that_ran_out_of_memory_is_completed_by_joining_again),
         ROW(a_change_that_ran_out_of_memory_changed_nothing),
         ROW(a_copy_that_ran_out_of_memory_is_empty),

@@ -90,6 +90,18 @@ static void a_join_is_the_larger_of_each_entry(void **state)
     assert_true(vector_join(&a, &b));
 }
 
+static void a_meet_is_the_smaller_of_each_entry(void **state)
+{
+    (void)state;
+    struct vector a = {{3, 0, 7}}, b = {{2, 5, 7}};
+    assert_true(vector_meet(&a, &b));
+    assert_int_equal(a.sequence[0], 2);
+    assert_int_equal(a.sequence[1], 0);
+    assert_int_equal(a.sequence[2], 7);
+    assert_true(vector_is_covering(&b, &a));
+    assert_false(vector_meet(&a, &b));
+}
+
 struct fixture {
     struct heap_libc heap;
     struct buf buf;
@@ -225,6 +237,7 @@ int main(void)
         cmocka_unit_test(the_table_of_incarnations_has_a_limit),
         cmocka_unit_test(incarnations_are_ordered_by_their_bytes),
         cmocka_unit_test(a_join_is_the_larger_of_each_entry),
+        cmocka_unit_test(a_meet_is_the_smaller_of_each_entry),
         cmocka_unit_test_setup_teardown(a_vector_is_read_by_a_process_that_counts_otherwise, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_vector_cut_short_changes_nothing, set_up, tear_down),

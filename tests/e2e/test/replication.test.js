@@ -191,26 +191,54 @@ test("a data directory has one process at a time", async () => {
   assert.match(second.part.stderr, /another process|in use|busy|lock/i);
 });
 
+async function backUp(db) {
+  await db.stop();
+  const backup = temporaryDirectory("backup");
+  fs.cpSync(db.data, backup, { recursive: true });
+  await db.start();
+  return backup;
+}
+
+async function restore(db, backup) {
+  await db.stop();
+  fs.rmSync(db.data, { recursive: true });
+  fs.cpSync(backup, db.data, { recursive: true });
+  await db.start();
+}
+
 test("a restored backup is found out: a new incarnation, nothing lost, nothing twice", async () => {
   const [r1, , r3] = cluster.dbs;
   await r3.call("INCRBY", "backup", "100");
   await cluster.agree("100", "GET", "backup");
-  await r3.stop();
-  const backup = temporaryDirectory("backup");
-  fs.cpSync(r3.data, backup, { recursive: true });
-  await r3.start();
+  const backup = await backUp(r3);
   const before = (await r3.info()).incarnation;
   await r3.call("INCRBY", "backup", "11");
   await cluster.agree("111", "GET", "backup");
-  await r3.stop();
-  fs.rmSync(r3.data, { recursive: true });
-  fs.cpSync(backup, r3.data, { recursive: true });
-  await r3.start();
+  await restore(r3, backup);
   const renewed = (await r3.info()).incarnation;
   assert.notEqual(renewed, before);
   await r3.call("INCRBY", "backup", "1000");
   await r1.call("INCRBY", "backup", "10000");
   await cluster.agree("11111", "GET", "backup");
+  await cluster.converged();
+});
+
+test("what was deleted since does not come back with a backup", async () => {
+  const [r1, , r3] = cluster.dbs;
+  await r1.call("INCRBY", "deleted", "5");
+  await r1.call("INCRBY", "undeleted", "6");
+  await cluster.agree("5", "GET", "deleted");
+  await cluster.agree("6", "GET", "undeleted");
+  const backup = await backUp(r3);
+  await cluster.meshed();
+  const before = Number((await r1.info()).collected);
+  await r1.call("DEL", "deleted");
+  await until(async () => Number((await r1.info()).collected) > before, "no trace is left of it");
+  await restore(r3, backup);
+  await r3.part.says(/the directory is older than what r\d has deleted since/);
+  await cluster.agree(null, "GET", "deleted");
+  await cluster.agree("6", "GET", "undeleted");
+  assert.equal((await r3.info()).directory_too_old, "1");
   await cluster.converged();
 });
 

@@ -85,3 +85,11 @@ void buf_shrink(struct buf *buf, size_t cap_max)
     if (buf->len == 0 && buf->cap > cap_max)
         buf_deinit(buf);
 }
+
+void buf_recycle(struct buf *buf, size_t cap_max)
+{
+    bool is_too_large = buf->cap > cap_max && buf->len < buf->cap / 8;
+    buf_clear(buf);
+    if (is_too_large)
+        buf_deinit(buf);
+}

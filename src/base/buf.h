@@ -33,6 +33,9 @@ void buf_consume(struct buf *buf, size_t count);
 void buf_clear(struct buf *buf);
 // Gives memory above `cap_max` back when empty.
 void buf_shrink(struct buf *buf, size_t cap_max);
+// Empties it to be filled again: memory above `cap_max` goes back if this time an eighth of it
+// would have done.
+void buf_recycle(struct buf *buf, size_t cap_max);
 
 static inline struct span buf_span(const struct buf *buf)
 {

@@ -51,6 +51,8 @@ static int refuse(const char *word)
 int main(int argc, char **argv)
 {
     mallopt(M_MMAP_THRESHOLD, 1 << 20); // and no higher: large buffers go back when they are freed
+    mallopt(M_TRIM_THRESHOLD,
+            4 << 20); // small things come and go: the heap's end is not moved each time
     if (argc < 2) {
         print_help(stderr);
         return 2;

@@ -41,8 +41,7 @@ int journal_put(struct journal *journal, struct output *output, enum file_kind k
     if (fault)
         return journal_fail(journal, "writing", output_name(output, kind, name), fault);
     output->end += journal->frame.len;
-    buf_clear(&journal->frame);
-    buf_shrink(&journal->frame, (size_t)4 << 20);
+    buf_recycle(&journal->frame, (size_t)4 << 20);
     return 0;
 }
 

@@ -19,8 +19,7 @@ void effects_deinit(struct effects *effects)
 void effects_clear(struct effects *effects)
 {
     effects->count = 0;
-    buf_clear(&effects->bytes);
-    buf_shrink(&effects->bytes, 8u << 20);
+    buf_recycle(&effects->bytes, (size_t)8 << 20);
 }
 
 static struct effect *append(struct effects *effects)

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include "replica/private.h"
 
+#define FRAME_KEPT_BYTES ((size_t)4 << 20)
+
 static void close_all(struct replica *replica)
 {
     while (replica->staged_first) {
@@ -311,12 +313,10 @@ static void carry_out(struct replica *replica, size_t from, const struct event *
 
 static void clear_frame(struct replica *replica)
 {
-    buf_clear(&replica->frame);
-    buf_clear(&replica->units);
+    buf_recycle(&replica->frame, FRAME_KEPT_BYTES);
+    buf_recycle(&replica->units, FRAME_KEPT_BYTES);
     replica->units_count = 0;
     replica->own.bytes = 0;
-    buf_shrink(&replica->frame, 4u << 20);
-    buf_shrink(&replica->units, 4u << 20);
 }
 
 // A replica that rests gives its buffers back.

@@ -215,6 +215,18 @@ static void add_subcommands(struct access_catalog *catalog, unsigned parent)
         of->categories = BIT(CATEGORY_SLOW);
 }
 
+// So that rules that were written for Redis are understood.
+static void add_refused(struct access_catalog *catalog)
+{
+    for (unsigned i = 0; i < refusal_count(); i++) {
+        assert(catalog->count < ACCESS_IDS);
+        struct access_entry *entry = &catalog->entry[catalog->count];
+        entry->parent = (uint16_t)catalog->count++;
+        entry->row = &plain;
+        put_name(entry, refusal_at(i)->name);
+    }
+}
+
 void access_catalog_init(struct access_catalog *catalog)
 {
     memset(catalog, 0, sizeof *catalog);
@@ -233,6 +245,7 @@ void access_catalog_init(struct access_catalog *catalog)
     }
     for (unsigned i = 0; i < catalog->commands_count; i++)
         add_subcommands(catalog, i);
+    add_refused(catalog);
 }
 
 unsigned access_id_of(const struct access_catalog *catalog, const struct command *command,

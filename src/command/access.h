@@ -7,7 +7,7 @@
 #pragma once
 #include "command/command.h"
 
-#define ACCESS_IDS  512u
+#define ACCESS_IDS  1024u
 #define ACCESS_NAME 40
 
 enum access_category { // in Redis's order; ours last
@@ -42,12 +42,12 @@ enum { ACCESS_READ = 1u << 0, ACCESS_WRITE = 1u << 1 }; // what is done with a k
 
 enum access_channels { ACCESS_NO_CHANNELS, ACCESS_CHANNELS, ACCESS_PATTERNS };
 
-struct access_entry {       // a command, or a subcommand
-    char name[ACCESS_NAME]; // in lower case: "client|kill"
-    const struct command *command;
-    uint32_t categories; // bits by enum access_category
-    uint16_t parent;     // of a subcommand; else its own id
-    uint16_t first, end; // ids of its subcommands
+struct access_entry {              // a command, or a subcommand
+    char name[ACCESS_NAME];        // in lower case: "client|kill"
+    const struct command *command; // NULL: Redis has it, quipu refuses it to everybody
+    uint32_t categories;           // bits by enum access_category
+    uint16_t parent;               // of a subcommand; else its own id
+    uint16_t first, end;           // ids of its subcommands
     const struct access_row *row;
 };
 

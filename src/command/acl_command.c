@@ -237,6 +237,20 @@ static bool is_settled(const struct call *call)
     return call->server->acl->done >= generation || call->server->is_draining;
 }
 
+// As it was applied: a selector with all of its arguments.
+static void put_rule(struct buf *text, const struct acl_change *change, uint32_t at)
+{
+    struct span rule = at < change->rules_count ? change->rules[at] : change->name;
+    bool is_open = rule.len && rule.ptr[0] == '(' && rule.ptr[rule.len - 1] != ')';
+    buf_put(text, rule);
+    while (is_open && ++at < change->rules_count) {
+        rule = change->rules[at];
+        buf_put_byte(text, ' ');
+        buf_put(text, rule);
+        is_open = !rule.len || rule.ptr[rule.len - 1] != ')';
+    }
+}
+
 static int fail_rule(struct call *call, const struct acl_change *change, uint32_t at, int outcome)
 {
     struct buf text;
@@ -250,7 +264,7 @@ static int fail_rule(struct call *call, const struct acl_change *change, uint32_
         buf_put_text(&text, "'.");
     } else {
         buf_put_text(&text, "ERR Error in ACL SETUSER modifier '");
-        buf_put(&text, rule);
+        put_rule(&text, change, at);
         buf_put_text(&text, "': ");
         buf_put_text(&text, acl_rule_text(outcome));
     }

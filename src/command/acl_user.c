@@ -176,15 +176,18 @@ struct scope { // what a rule is applied to
     struct acl_selector *selector;
 };
 
-static void set_bit(struct acl_selector *selector, unsigned id, bool is_on)
+// Whether that changed anything.
+static bool set_bit(struct acl_selector *selector, unsigned id, bool is_on)
 {
     uint64_t bit = 1ull << id % 64;
+    bool was_on = (selector->allowed[id / 64] & bit) != 0;
     if (is_on) {
         selector->allowed[id / 64] |= bit;
-        return;
+    } else {
+        selector->allowed[id / 64] &= ~bit;
+        selector->is_all_commands = false;
     }
-    selector->allowed[id / 64] &= ~bit;
-    selector->is_all_commands = false;
+    return was_on != is_on;
 }
 
 // Forgets "select|0" and the like for a command: it is allowed or denied as a whole.
@@ -199,13 +202,31 @@ static void drop_firsts(struct scope scope, const char *name)
     }
 }
 
-static void set_command(struct scope scope, unsigned id, bool is_on)
+static bool set_command(struct scope scope, unsigned id, bool is_on)
 {
     const struct access_entry *entry = &scope.user->catalog->entry[id];
-    set_bit(scope.selector, id, is_on);
+    uint32_t firsts = scope.selector->firsts.count;
+    bool is_changed = set_bit(scope.selector, id, is_on);
     for (unsigned i = entry->first; i < entry->end; i++)
-        set_bit(scope.selector, i, is_on);
+        is_changed |= set_bit(scope.selector, i, is_on);
     drop_firsts(scope, entry->name);
+    return is_changed || scope.selector->firsts.count != firsts;
+}
+
+// What "-@all" or "+@all" says of it already, if no rule about more than it stands between.
+static bool is_implied(const struct acl_selector *selector, char sign, const char *name)
+{
+    size_t len = strcspn(name, "|");
+    if (*name == '@' || (sign == '+') != selector->is_rest_allowed)
+        return false;
+    for (uint32_t i = 0; i < selector->rules.count; i++) {
+        const struct acl_word *word = &selector->rules.list[i];
+        bool is_of_parent =
+            name[len] && word->len == len + 1 && memcmp(word->ptr + 1, name, len) == 0;
+        if (word->ptr[1] == '@' || is_of_parent)
+            return false;
+    }
+    return true;
 }
 
 // Keeps the list of rules as short as what it says: a rule replaces those about the same thing, and
@@ -224,6 +245,8 @@ static int note_rule(struct scope scope, char sign, const char *name)
     }
     if (len + 1 > sizeof text)
         return ACL_E_SYNTAX;
+    if (is_implied(scope.selector, sign, name))
+        return 0;
     memcpy(text + 1, name, len);
     return words_add(scope.user->heap, rules, span_of(text, len + 1), 0);
 }
@@ -284,8 +307,8 @@ static int set_named(struct scope scope, struct span name, char sign)
     if (!bar || sign == '-') {
         if (!access_find(catalog, name, &id))
             return ACL_E_UNKNOWN;
-        set_command(scope, id, sign == '+');
-        return note_rule(scope, sign, catalog->entry[id].name);
+        return set_command(scope, id, sign == '+') ? note_rule(scope, sign, catalog->entry[id].name)
+                                                   : 0;
     }
     struct span head = span_of(name.ptr, (size_t)(bar - name.ptr));
     if (!access_find(catalog, head, &id))
@@ -298,8 +321,7 @@ static int set_named(struct scope scope, struct span name, char sign)
         return set_first(scope, id, tail);
     if (!access_find(catalog, name, &id))
         return ACL_E_UNKNOWN;
-    set_command(scope, id, true);
-    return note_rule(scope, '+', catalog->entry[id].name);
+    return set_command(scope, id, true) ? note_rule(scope, '+', catalog->entry[id].name) : 0;
 }
 
 // ---- keys, channels, passwords

@@ -18,6 +18,11 @@ static void note(struct call *call, struct acl_denial denial)
     buf_deinit(&line);
 }
 
+static const char *context_of(const struct session *session)
+{
+    return session->is_queueing ? "multi" : "toplevel";
+}
+
 bool auth_enter(struct call *call, struct span name, struct span password)
 {
     const struct acl_user *user = acl_find(call->host->acl, name);
@@ -28,9 +33,10 @@ bool auth_enter(struct call *call, struct span name, struct span password)
         acl_enter(call->session, user, true);
         return true;
     }
-    note(call,
-         (struct acl_denial){
-             .reason = ACL_NO_AUTH, .context = "toplevel", .object = call->argv[0], .user = name});
+    note(call, (struct acl_denial){.reason = ACL_NO_AUTH,
+                                   .context = context_of(call->session),
+                                   .object = call->argv[0],
+                                   .user = name});
     reply_error(call->reply, is_denied ? REPLY_ERROR_DENIED : REPLY_ERROR_WRONG_PASSWORD);
     return false;
 }
@@ -67,7 +73,7 @@ bool auth_refuse(struct call *call)
     struct span name = span_text(session->user->catalog->entry[verdict.id].name);
     note(call, (struct acl_denial){
                    .reason = verdict.reason,
-                   .context = "toplevel",
+                   .context = context_of(call->session),
                    .object = verdict.reason == ACL_NO_COMMAND ? name : call->argv[verdict.at],
                    .user = session_user_name(session)});
     reply_error_with(call->reply, texts[verdict.reason], name);

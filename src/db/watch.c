@@ -150,11 +150,17 @@ static void put_quoted(struct buf *out, struct span bytes)
     buf_put_byte(out, '"');
 }
 
-static bool is_told(const struct request *request)
+// What an administrator does is not told, and no password.
+static bool is_told(const struct worker *worker, const struct request *request)
 {
+    const struct access_catalog *catalog = worker->host.acl->catalog;
     const struct command *command = request->command;
-    return command && !(command->flags & COMMAND_ADMIN) && strcmp(command->name, "AUTH") != 0 &&
-           !(strcmp(command->name, "HELLO") == 0 && request->argc > 2);
+    if (!command || strcmp(command->name, "AUTH") == 0 ||
+        (strcmp(command->name, "HELLO") == 0 && request->argc > 2))
+        return false;
+    unsigned id = access_id_of(catalog, command, request->argv, request->argc);
+    return !(command->flags & COMMAND_ADMIN) &&
+           !(catalog->entry[id].categories & 1u << CATEGORY_ADMIN);
 }
 
 void watch_tell(struct worker *worker, const struct session *session, const struct request *request)
@@ -162,7 +168,7 @@ void watch_tell(struct worker *worker, const struct session *session, const stru
     char head[SESSION_TEXT_MAX + 64];
     uint64_t now_us = clock_wall_us();
     struct buf line;
-    if (!is_told(request))
+    if (!is_told(worker, request))
         return;
     buf_init(&line, worker->db->heap);
     snprintf(head, sizeof head, "+%llu.%06llu [0 %s]", (unsigned long long)(now_us / 1000000),

@@ -56,8 +56,11 @@ static void rules_make_what_they_say(void **state)
          "&c "
          "-@all +get"},
         {"on nopass allkeys allchannels allcommands", "on nopass ~* &* +@all"},
-        {"+@all -@admin -client|kill", "off resetchannels +@all -@admin -client|kill"},
-        {"+client|id +client|info -client", "off resetchannels -@all -client"},
+        {"+@all -@admin -client|kill", "off resetchannels +@all -@admin"},
+        {"+@all -@fast -client|kill", "off resetchannels +@all -@fast -client|kill"},
+        {"+client|id +client|info -client", "off resetchannels -@all"},
+        {"+@all -debug +hset", "off resetchannels +@all -debug"},
+        {"+xinfo|stream", "off resetchannels -@all +xinfo|stream"},
         {"+get +get -get +get", "off resetchannels -@all +get"},
         {"+@read -@read +@READ", "off resetchannels -@all +@read"},
         {"%R~a %W~a %R~b %rw~c", "off ~a %R~b ~c resetchannels -@all"},

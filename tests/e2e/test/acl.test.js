@@ -305,6 +305,23 @@ test("the parts log in by the secret, others by a password file", async () => {
   await closed.stop();
 });
 
+test("passwords are not told to who watches", async () => {
+  const [watcher, admin] = [await db.connect(), await db.connect()];
+  await watcher.call("MONITOR");
+  await admin.call("CONFIG", "SET", "slowlog-log-slower-than", "0");
+  await admin.call("ACL", "SETUSER", "hidden", "on", ">s3cretive");
+  await admin.refusal("AUTH", "hidden", "s3cretive-not");
+  await admin.call("HELLO", "2", "AUTH", "hidden", "s3cretive");
+  const last = await db.connect();
+  await last.call("INCR", "acl:seen");
+  await until(() => watcher.pushes.some((line) => String(line).includes("acl:seen")), () => "the last is told");
+  const told = JSON.stringify([watcher.pushes, await last.call("SLOWLOG", "GET", "100"), await last.call("ACL", "LIST")]);
+  assert.equal(told.includes("s3cretive"), false);
+  await last.call("ACL", "DELUSER", "hidden");
+  await last.call("CONFIG", "SET", "slowlog-log-slower-than", "10000");
+  for (const one of [watcher, admin, last]) one.close();
+});
+
 test("users in a file outlive the process, a wrong file does not start it", async () => {
   const file = temporaryFile("users.acl", "user default off\nuser ops on >pw ~* &* +@all\n");
   const kept = await new Db({ args: ["--aclfile", file] }).start();

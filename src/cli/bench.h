@@ -28,8 +28,19 @@ uint64_t bench_now_ns(void);
 
 // ---- bench_request.c: every request is written before the clock starts, in a ring
 
-#define BENCH_OPS "incr|get|mget|set|ping|fill" // in the order of enum bench_op
-enum bench_op { BENCH_INCR, BENCH_GET, BENCH_MGET, BENCH_SET, BENCH_PING, BENCH_FILL };
+#define BENCH_OPS "incr|get|mget|set|ping|fill|sadd|sismember|fill-set" // as enum bench_op
+enum bench_op {
+    BENCH_INCR,
+    BENCH_GET,
+    BENCH_MGET,
+    BENCH_SET,
+    BENCH_PING,
+    BENCH_FILL,
+    BENCH_SADD, // the keys' names are members of one set
+    BENCH_SISMEMBER,
+    BENCH_FILL_SET,
+};
+bool bench_is_fill(enum bench_op op); // each once, then it ends
 
 struct request_ring {
     uint8_t *bytes;

@@ -18,7 +18,7 @@ struct load_options {
     uint32_t keys_a_mget;
     uint64_t rate; // requests a second over all connections, 0: closed loop
     uint64_t warm_ns, measure_ns;
-    bool is_once; // every request of the ring once, then end: for BENCH_FILL
+    bool is_once; // every request of the ring once, then end
     struct meter *meter;
 };
 

@@ -25,7 +25,15 @@ static const char *const formats[] = {
     [BENCH_SET] = "*3\r\n$3\r\nSET\r\n$16\r\n" KEY_FORMAT "\r\n$6\r\n" FILL_VALUE "\r\n",
     [BENCH_PING] = "*1\r\n$4\r\nPING\r\n",
     [BENCH_FILL] = "*3\r\n$6\r\nINCRBY\r\n$16\r\n" KEY_FORMAT "\r\n$6\r\n" FILL_VALUE "\r\n",
+    [BENCH_SADD] = "*3\r\n$4\r\nSADD\r\n$3\r\nset\r\n$16\r\n" KEY_FORMAT "\r\n",
+    [BENCH_SISMEMBER] = "*3\r\n$9\r\nSISMEMBER\r\n$3\r\nset\r\n$16\r\n" KEY_FORMAT "\r\n",
+    [BENCH_FILL_SET] = "*3\r\n$4\r\nSADD\r\n$3\r\nset\r\n$16\r\n" KEY_FORMAT "\r\n",
 };
+
+bool bench_is_fill(enum bench_op op)
+{
+    return op == BENCH_FILL || op == BENCH_FILL_SET;
+}
 
 static uint32_t *shuffled_keys(uint32_t count, uint32_t keys)
 {
@@ -58,7 +66,7 @@ bool request_ring_init(struct request_ring *ring, const struct request_options *
 {
     bool is_mget = options->op == BENCH_MGET;
     uint32_t count = options->keys;
-    if (options->op != BENCH_FILL && count < RING_MIN)
+    if (!bench_is_fill(options->op) && count < RING_MIN)
         count = RING_MIN;
     uint32_t *order = shuffled_keys(count, options->keys);
     uint32_t requests = is_mget && count > RING_MGET_MAX ? RING_MGET_MAX : count;

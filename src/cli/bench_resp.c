@@ -20,7 +20,7 @@ static const struct option rows[] = {
      .type = OPTION_CHOICE,
      .choices = BENCH_OPS,
      .initial = "incr",
-     .help = "fill: adds 123456 to each key once, then ends"},
+     .help = "fill: adds 123456 to each key once, then ends; of the set: the keys are its members"},
     {.name = "connections",
      .type = OPTION_INTEGER,
      .initial = "50",
@@ -136,7 +136,7 @@ static int measure(struct command_line *line)
         return 1;
     }
     line->load.meter = &meter;
-    line->load.is_once = line->load.op == BENCH_FILL;
+    line->load.is_once = bench_is_fill(line->load.op);
     bench_pin(line->cpu);
     bench_raise_files(line->load.connections + 16u);
     if (load_run(&line->load, &result))

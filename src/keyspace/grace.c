@@ -28,6 +28,8 @@ static void tell_acquire(void)
 }
 #endif
 
+#define RECORDS_A_STEP 4096u // that are given back at once
+
 enum { BATCH_WAITING, BATCH_OVER, BATCH_ABANDONED };
 
 struct grace_batch { // outlives the keyspace if that goes first
@@ -114,13 +116,16 @@ static void free_tables(struct keyspace *keyspace, struct table *table)
     }
 }
 
-static void free_records(struct keyspace *keyspace, struct record *record)
+// `count` of them at most; the rest.
+static struct record *free_records(struct keyspace *keyspace, struct record *record, size_t count)
 {
-    while (record) {
+    while (record && count-- > 0) {
         struct record *next = record_dead_next(record);
+        __builtin_prefetch(next);
         record_free(keyspace, record);
         record = next;
     }
+    return record;
 }
 
 // One drained chunk is kept for the next producer that needs one.
@@ -137,15 +142,14 @@ static void free_chunks(struct keyspace *keyspace, struct dirty_chunk *chunk)
     }
 }
 
+// All but the records, of which there may be many.
 static void free_batch(struct keyspace *keyspace)
 {
     struct grace *grace = &keyspace->grace;
     tell_acquire();
     free_tables(keyspace, grace->batch_tables);
-    free_records(keyspace, grace->batch_records);
     free_chunks(keyspace, grace->batch_chunks);
     grace->batch_tables = NULL;
-    grace->batch_records = NULL;
     grace->batch_chunks = NULL;
 }
 
@@ -178,25 +182,29 @@ static bool is_anything_retired(struct grace *grace)
     return is_any;
 }
 
-void keyspace_reclaim(struct keyspace *keyspace)
+bool keyspace_reclaim(struct keyspace *keyspace)
 {
     struct grace *grace = &keyspace->grace;
     if (grace->batch) {
         if (atomic_load(&grace->batch->state) != BATCH_OVER)
-            return;
+            return false;
         free(grace->batch);
         grace->batch = NULL;
         free_batch(keyspace);
     }
+    grace->batch_records = free_records(keyspace, grace->batch_records, RECORDS_A_STEP);
+    if (grace->batch_records)
+        return true;
     if (!is_anything_retired(grace))
-        return;
+        return false;
     grace->batch = malloc(sizeof *grace->batch);
     if (!grace->batch)
-        return; // what is retired waits for a better time
+        return false; // what is retired waits for a better time
     atomic_init(&grace->batch->state, BATCH_WAITING);
     take_batch(grace);
     tell_release();
     call_rcu(&grace->batch->head, period_over);
+    return false;
 }
 
 void grace_free_all(struct keyspace *keyspace)
@@ -205,7 +213,11 @@ void grace_free_all(struct keyspace *keyspace)
     if (grace->batch && atomic_exchange(&grace->batch->state, BATCH_ABANDONED) == BATCH_OVER)
         free(grace->batch);
     grace->batch = NULL;
-    free_batch(keyspace);
-    take_batch(grace);
-    free_batch(keyspace);
+    for (unsigned i = 0; i < 2; i++) {
+        free_batch(keyspace);
+        free_records(keyspace, grace->batch_records, SIZE_MAX);
+        grace->batch_records = NULL;
+        if (i == 0)
+            take_batch(grace);
+    }
 }

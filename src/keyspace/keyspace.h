@@ -42,8 +42,9 @@ void keyspace_offline(void); // before blocking
 void keyspace_online(void);
 // Returns when every other registered thread has been quiescent, or offline, since the call.
 void keyspace_await(void);
-// Frees what is unreachable and past its grace period; the replica thread, now and then.
-void keyspace_reclaim(struct keyspace *keyspace);
+// Frees what is unreachable and past its grace period; the replica thread, now and then. True:
+// there is more than is freed at once.
+bool keyspace_reclaim(struct keyspace *keyspace);
 
 // ---- any thread
 

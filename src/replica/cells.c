@@ -334,7 +334,7 @@ int cells_absorb(struct replica *replica, struct record *record)
 {
     struct plain_cell cell;
     if (record_parent(record))
-        return members_absorb(replica, record);
+        return 0; // workers add to keys only
     if (record_type(record) > CELL_GCOUNTER)
         return absorb_conflict(replica, record);
     if (!(record_flags(record) & RECORD_LIVE))

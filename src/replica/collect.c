@@ -101,6 +101,8 @@ void collect_key(struct replica *replica, struct record *key)
 
 bool collect_is_due(const struct replica *replica)
 {
+    if (replica->stale_count)
+        return false; // members that a DEL left behind come first
     return replica->sweep_cursor != 0 || replica->is_sweep_forced ||
            (replica->is_sweep_wanted &&
             !vector_is_covering(&replica->sweep_stable, node_stable(&replica->node)));

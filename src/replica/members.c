@@ -13,7 +13,7 @@
 // (record_release) and swept in parts.
 #include "replica/private.h"
 
-#define SWEEP_MEMBERS 1024u // a commit
+#define SWEEP_MEMBERS 2048u // a commit
 
 static bool is_live(const struct record *record)
 {
@@ -176,17 +176,8 @@ int replica_set_add(struct replica *replica, struct record *set, enum cell_type 
     return renew(replica, record, type);
 }
 
-int members_absorb(struct replica *replica, struct record *record)
-{
-    // Not live: it was removed, or its whole set, right after a worker found it there.
-    if (record_address(record).kind != UNIT_MEMBER || !is_live(record))
-        return 0;
-    return renew(replica, record, record_type(record));
-}
-
 static int remove_record(struct replica *replica, struct record *record)
 {
-    record_take_mark(record); // what was added again is removed with the rest
     struct unit_view before = cells_view(replica, record);
     struct unit *unit = cells_load(replica, record);
     if (!unit)
@@ -367,7 +358,6 @@ static int sink_shown(struct replica *replica, struct record *parent)
             fault = sink_record(replica, child, &is_changed);
         if (!is_changed || cells_view(replica, child).is_live)
             continue;
-        record_take_mark(child);
         record_mark(replica->keyspace, child, 0, RECORD_LIVE, record_type(child));
         record_shift(child, -1);
         gone++;
@@ -433,7 +423,7 @@ int members_floors(struct replica *replica, const struct address *address,
 
 int members_sweep(struct replica *replica)
 {
-    unsigned left = SWEEP_MEMBERS * (replica->scan_step < 4 ? 1 : 4);
+    unsigned left = SWEEP_MEMBERS;
     while (replica->stale_count && left) {
         struct record *parent = replica->stale[replica->stale_count - 1];
         unsigned part = left < 64 ? left : 64;

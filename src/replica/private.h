@@ -203,8 +203,6 @@ uint64_t sketches_digest(struct replica *replica, const struct record *record, u
 // members.c
 // Before a member's cells are looked at: what a DEL of its set left in them goes. 0 or -ENOMEM.
 int members_ready(struct replica *replica, struct record *record);
-// What workers noted: added again.
-int members_absorb(struct replica *replica, struct record *record);
 // The floors of a DEL of the key, whose members are gone after it.
 int members_delete(struct replica *replica, struct record *parent, struct floors *out_floors);
 // Before a key's unit is joined: the floors that its records bring.

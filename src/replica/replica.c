@@ -426,9 +426,15 @@ static void set_clock(struct replica *replica, const struct commit_input *input)
     replica->clock_at_ms = input->now_ms;
 }
 
+void replica_reclaim(struct replica *replica)
+{
+    if (replica->lists_count == 0 && keyspace_reclaim(replica->keyspace))
+        replica->wants_commit = true;
+}
+
 int replica_commit_apply(struct replica *replica, const struct commit_input *input)
 {
-    keyspace_reclaim(replica->keyspace); // the disk may keep us long until the next time
+    replica_reclaim(replica); // the disk may keep us long until the next time
     replica->now_ms = input->now_ms;
     replica->wants_commit = false;
     set_clock(replica, input);
@@ -465,12 +471,6 @@ int replica_commit_apply(struct replica *replica, const struct commit_input *inp
         retry_step(replica);
     }
     return fault;
-}
-
-void replica_reclaim(struct replica *replica)
-{
-    if (replica->lists_count == 0)
-        keyspace_reclaim(replica->keyspace);
 }
 
 int replica_commit_sync(struct replica *replica)

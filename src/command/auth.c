@@ -89,7 +89,7 @@ bool acl_refuse_nested(struct call *call)
         [ACL_NO_CHANNEL] =
             "no permission to access one of the channels used as arguments to the command"};
     const struct acl_user *user = acl_find_id(call->server->acl->view, call->session->user_id);
-    bool is_multi = call->session->is_queueing;
+    bool is_multi = !call->is_scripted;
     char text[300];
     if (user && acl_user_is_free(user))
         return false;
@@ -112,5 +112,15 @@ bool acl_refuse_nested(struct call *call)
                       : "ERR The user executing the script has %s",
              reasons[verdict.reason]);
     reply_error_text(call->reply, text);
+    return true;
+}
+
+bool command_is_denied(const struct call *call)
+{
+    const struct acl_user *user = acl_find_id(call->server->acl->view, call->session->user_id);
+    if (user && acl_user_is_free(user))
+        return false;
+    if (user && acl_check(user, call->command, call->argv, call->argc).reason == ACL_FINE)
+        return false;
     return true;
 }

@@ -21,21 +21,22 @@ enum command_flag {
     COMMAND_FAST = 1u << 2,
     COMMAND_ADMIN = 1u << 3,
     COMMAND_PUBSUB = 1u << 4,
-    COMMAND_KEY = 1u << 5,        // argv[1] is a key: call->hash is its hash
-    COMMAND_SUBSCRIBED = 1u << 6, // allowed to a RESP2 session that is subscribed
-    COMMAND_ALONE = 1u << 7,      // writes several replies: nothing may be held back before it
-    COMMAND_COMMIT = 1u << 8,     // `apply` only inside a commit
-    COMMAND_DURABLE = 1u << 9,    // its answer waits for the disk in relaxed mode too
-    COMMAND_STALE = 1u << 10,     // a connection's own business, in no need of data
-    COMMAND_LONG = 1u << 12,      // its answer may be as long as the data: the client's next waits
-    COMMAND_TIMED = 1u << 18,     // may be slow: timed, see slowlog.h
-    COMMAND_FACTS = 1u << 11,     // reads server->counts and state: they are to be fresh
-    COMMAND_NO_AUTH = 1u << 20,   // also before AUTH, and whatever the user may do
-    COMMAND_SESSION = 1u << 17,   // its `apply` has the session, which waits
-    COMMAND_ATOMIC = 1u << 13,    // `apply` while no worker touches the keyspace; has the host too
-    COMMAND_AT_ONCE = 1u << 14,   // runs within MULTI too, instead of being queued
-    COMMAND_NO_MULTI = 1u << 15,  // refused within MULTI
-    COMMAND_NO_SCRIPT = 1u << 16, // refused within a script
+    COMMAND_KEY = 1u << 5,         // argv[1] is a key: call->hash is its hash
+    COMMAND_SUBSCRIBED = 1u << 6,  // allowed to a RESP2 session that is subscribed
+    COMMAND_ALONE = 1u << 7,       // writes several replies: nothing may be held back before it
+    COMMAND_COMMIT = 1u << 8,      // `apply` only inside a commit
+    COMMAND_DURABLE = 1u << 9,     // its answer waits for the disk in relaxed mode too
+    COMMAND_STALE = 1u << 10,      // a connection's own business, in no need of data
+    COMMAND_LONG = 1u << 12,       // its answer may be as long as the data: the client's next waits
+    COMMAND_TIMED = 1u << 18,      // may be slow: timed, see slowlog.h
+    COMMAND_FACTS = 1u << 11,      // reads server->counts and state: they are to be fresh
+    COMMAND_NO_AUTH = 1u << 20,    // also before AUTH, and whatever the user may do
+    COMMAND_SESSION = 1u << 17,    // its `apply` has the session, which waits
+    COMMAND_ATOMIC = 1u << 13,     // `apply` while no worker touches the keyspace; has the host too
+    COMMAND_AT_ONCE = 1u << 14,    // runs within MULTI too, instead of being queued
+    COMMAND_NO_MULTI = 1u << 15,   // refused within MULTI
+    COMMAND_NO_SCRIPT = 1u << 16,  // refused within a script
+    COMMAND_ALLOW_BUSY = 1u << 22, // also while a script takes long; touches no key
 };
 
 struct call { // one command under way
@@ -56,10 +57,11 @@ struct call { // one command under way
     // on the replica thread:
     struct replica *replica;
     struct server *server;
-    bool is_full;    // memory is at its bound: nothing new
-    bool is_nested;  // within a transaction or a script: nothing may be waited for
-    bool is_durable; // out: the answer waits for the disk, as after COMMAND_DURABLE
-    uint64_t later;  // what a command that waits keeps between its runs, 0 at the first
+    bool is_full;     // memory is at its bound: nothing new
+    bool is_nested;   // within a transaction or a script: nothing may be waited for
+    bool is_scripted; // within a script
+    bool is_durable;  // out: the answer waits for the disk, as after COMMAND_DURABLE
+    uint64_t later;   // what a command that waits keeps between its runs, 0 at the first
 };
 
 enum {
@@ -126,6 +128,8 @@ bool command_takes(const struct command *command, uint32_t argc); // the right n
 // Whether it may not run at all: unknown, the wrong number of arguments, not allowed to the user or
 // in the session's state (session NULL: not asked). True: the error is written.
 bool command_refuse(struct call *call);
+// On the replica thread: whether the session's user may not run it.
+bool command_is_denied(const struct call *call);
 
 static inline bool command_is_posted(const struct command *command)
 {

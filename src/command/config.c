@@ -14,6 +14,17 @@ static void put_number(struct buf *out, uint64_t value)
     decimal_put_unsigned(out, value);
 }
 
+static void get_script_time(const struct call *call, struct buf *out)
+{
+    put_number(out, call->server->script_time_ms);
+}
+
+static void get_script_busy(const struct call *call, struct buf *out)
+{
+    uint32_t busy_ms = call->server->script_busy_ms;
+    put_number(out, busy_ms == UINT32_MAX ? 0 : busy_ms);
+}
+
 static void get_commit_interval(const struct call *call, struct buf *out)
 {
     put_number(out, call->server->commit_interval_ms);
@@ -171,6 +182,9 @@ static const struct parameter {
     void (*get)(const struct call *call, struct buf *out);
 } parameters[] = {
     {"commit-interval", NULL, get_commit_interval},
+    {"script-time-limit", NULL, get_script_time},
+    {"busy-reply-threshold", NULL, get_script_busy},
+    {"lua-time-limit", NULL, get_script_busy},
     {"durability", NULL, get_durability},
     {"replica", NULL, get_replica},
     {"cluster", NULL, get_cluster},

@@ -172,11 +172,17 @@ int run_watch(struct call *call);
 int apply_watch(struct call *call);
 int run_unwatch(struct call *call);
 
+// scripting.c
+int apply_script(struct call *call);
+int script_kill(struct call *call);
+int function_kill(struct call *call);
+int script_debug(struct call *call);
+int function_stats_of_busy(struct call *call);
+
 // server.c
 int run_time(struct call *call);
 int run_role(struct call *call);
 int run_cluster(struct call *call);
-int run_function(struct call *call);
 int run_module(struct call *call);
 int apply_flush(struct call *call);
 

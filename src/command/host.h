@@ -28,6 +28,15 @@ enum { HOST_E_ALREADY = 1, HOST_E_FULL };
 
 typedef void (*topic_visit)(void *ctx, struct span name);
 
+// A script that runs for long, for FUNCTION STATS: its name, and its command cut short.
+struct running {
+    bool is_function;
+    uint8_t words_count;
+    uint8_t word_len[8];
+    char name[64], word[8][64];
+    uint64_t started_ms, libraries, functions;
+};
+
 struct host_ops {
     // To a channel or a shard channel; returns how many receive it.
     int64_t (*publish)(struct host *host, enum topic_kind kind, struct span channel,
@@ -46,6 +55,10 @@ struct host_ops {
     uint64_t (*patterns)(struct host *host);
     void (*load)(struct host *host, const struct session *session, struct session_load *out_load);
     uint64_t (*wall_us)(struct host *host);
+    // Ends the script that runs for long: enum script_kill (scripting.h).
+    int (*kill_script)(struct host *host, bool is_function);
+    // Of what runs for long. False: nothing does.
+    bool (*tell_script)(struct host *host, struct running *out_running);
     uint64_t (*random)(struct host *host);
     void (*deny)(struct host *host, const struct acl_denial *denial); // for ACL LOG
 };
@@ -78,6 +91,7 @@ const char *settings_start(struct server *server, struct heap *heap, const char 
                            const char *value);
 
 struct server {
+    struct scripts *scripts;                // who runs them (scripting.h)
     void (*collect)(struct server *server); // makes counts and state fresh; or NULL
     // A command within a command ran; or NULL.
     void (*performed)(struct server *server, const struct command *command);
@@ -92,7 +106,9 @@ struct server {
     uint16_t port, peer_port;
     unsigned threads;
     bool is_strict, is_cut_allowed;
-    uint32_t commit_interval_ms; // CONFIG SET changes it
+    uint32_t commit_interval_ms; // CONFIG SET changes it, and these two
+    uint32_t script_time_ms;     // a script is stopped after it; 0: never
+    uint32_t script_busy_ms;     // others are told BUSY after it
     // state
     uint64_t process_id, started_ms, now_ms;
     struct server_counts counts, counts_base; // base: as at CONFIG RESETSTAT
@@ -108,6 +124,10 @@ struct server {
         bool is_disabled;
         char error[200];
     } hook_state;
+    struct {
+        uint64_t cached, libraries, functions;
+        uint64_t eval_bytes, function_bytes;
+    } script_state;
     // what is watched, all of it changed by CONFIG SET
     struct slowlog slowlog;
     struct latency latency;

@@ -79,7 +79,13 @@ static void put_memory(struct info *info)
     info_put(info, "bytes_per_key:%llu", (number)(keys ? used / keys : 0));
     info_put(info, "used_memory_overhead:%llu", (number)(memory.tables_bytes + memory.order_bytes));
     info_put(info, "used_memory_dataset:%llu", (number)memory.records_bytes);
-    info_put(info, "used_memory_lua:%llu", (number)info->server->hook_state.memory_bytes);
+    const struct server *server = info->server;
+    info_put(info, "used_memory_lua:%llu", (number)server->script_state.eval_bytes);
+    info_put(info, "used_memory_vm_eval:%llu", (number)server->script_state.eval_bytes);
+    info_put(info, "used_memory_vm_functions:%llu", (number)server->script_state.function_bytes);
+    info_put(info, "number_of_cached_scripts:%llu", (number)server->script_state.cached);
+    info_put(info, "number_of_functions:%llu", (number)server->script_state.functions);
+    info_put(info, "number_of_libraries:%llu", (number)server->script_state.libraries);
     info_put(info, "mem_allocator:libc");
     put_human(info, "maxmemory", info->server->bounds.memory_max);
     info_put(info, "maxmemory_reached:%d", info->server->bounds.is_full);
@@ -201,6 +207,7 @@ static void put_quipu(struct info *info)
     info_put(info, "retry_tokens:%llu", (number)tokens.tokens);
     info_put(info, "retry_tokens_taken_twice:%llu", (number)tokens.twins);
     info_put(info, "collection_blocked_by:%s", blocker ? blocker : "");
+    info_put(info, "script_time_limit_ms:%u", server->script_time_ms);
     info_put(info, "hook:%s", server->hook);
     info_put(info, "hook_state:%s", server->hook_state.is_disabled ? "disabled" : "on");
     info_put(info, "hook_calls:%llu", (number)server->hook_state.calls);

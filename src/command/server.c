@@ -33,17 +33,6 @@ int run_cluster(struct call *call)
     return 0;
 }
 
-int run_function(struct call *call)
-{
-    if (span_is_word(call->argv[1], "FLUSH"))
-        reply_ok(call->reply);
-    else if (span_is_word(call->argv[1], "LIST"))
-        reply_array(call->reply, 0);
-    else
-        reply_subcommand(call);
-    return 0;
-}
-
 int run_module(struct call *call)
 {
     if (span_is_word(call->argv[1], "LIST"))

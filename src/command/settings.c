@@ -9,6 +9,7 @@
 #include "command/notify.h"
 
 #define COMMIT_INTERVAL_MAX 10000
+#define SCRIPT_MS_MAX       (24 * 3600 * 1000)
 #define LOG_MAX             100000
 #define CLIENTS_MAX         1000000
 #define LATENCY_MS_MAX      86400000
@@ -40,6 +41,26 @@ static const char *check_commit_interval(struct span value)
 static int set_commit_interval(struct call *call, struct span value)
 {
     call->server->commit_interval_ms = (uint32_t)number_of(value);
+    return 0;
+}
+
+// ---- scripts
+
+static const char *check_script_ms(struct span value)
+{
+    return check_number(value, 0, SCRIPT_MS_MAX);
+}
+
+static int set_script_time(struct call *call, struct span value)
+{
+    call->server->script_time_ms = (uint32_t)number_of(value);
+    return 0;
+}
+
+// 0 is "never" to Redis.
+static int set_script_busy(struct call *call, struct span value)
+{
+    call->server->script_busy_ms = number_of(value) ? (uint32_t)number_of(value) : UINT32_MAX;
     return 0;
 }
 
@@ -237,6 +258,9 @@ static const struct setting {
     int (*set)(struct call *call, struct span value); // 0 or -ENOMEM
 } settings[] = {
     {"commit-interval", check_commit_interval, set_commit_interval},
+    {"script-time-limit", check_script_ms, set_script_time},
+    {"busy-reply-threshold", check_script_ms, set_script_busy},
+    {"lua-time-limit", check_script_ms, set_script_busy},
     {"requirepass", check_password, set_password},
     {"acl-pubsub-default", check_channels, set_channels},
     {"acllog-max-len", check_log_max, set_log_max},

@@ -7,6 +7,7 @@
 // it a new one: clients, peers, scripts, leases that end. Adds that cancel out before a commit has
 // seen any of them (INCR, DECR within some milliseconds) are no change to anybody, here neither.
 #include "command/handlers.h"
+#include "command/scripting.h"
 #include "command/transaction.h"
 #include "replica/change.h"
 
@@ -135,6 +136,18 @@ int run_multi(struct call *call)
     transaction->is_open = session->is_queueing = true;
     reply_ok(call->reply);
     return COMMAND_E_BREAK;
+}
+
+void transaction_refuse_busy(struct call *call, bool is_function)
+{
+    bool is_exec = call->command && call->command->run == run_exec;
+    transaction_abandon(call->session);
+    if (!is_exec || !call->session->is_queueing) {
+        reply_busy(call->reply, "", is_function);
+        return;
+    }
+    transaction_end(call->session);
+    reply_busy(call->reply, "EXECABORT Transaction discarded because of: ", is_function);
 }
 
 int run_discard(struct call *call)

@@ -38,6 +38,8 @@ struct transaction {
 bool transaction_take(struct call *call);
 // As transaction_take's refusals: EXEC will refuse, the caller has answered.
 void transaction_abandon(struct session *session);
+// BUSY, which EXEC says in its own way; either way nothing of the transaction will run.
+void transaction_refuse_busy(struct call *call, bool is_function);
 // Forgets all of it: the session is as one that never said MULTI or WATCH.
 void transaction_end(struct session *session);
 

@@ -336,6 +336,8 @@ static void set_server(struct db *db)
     server->is_cut_allowed = options->is_cut_allowed;
     server->commit_interval_ms =
         options->commit_interval_ms ? options->commit_interval_ms : DB_COMMIT_INTERVAL_MS;
+    server->script_time_ms = options->script_time_ms;
+    server->script_busy_ms = SCRIPT_BUSY_MS;
     server->process_id = (uint64_t)getpid();
     server->started_ms = loop_now_ms(db->loop);
 }
@@ -398,6 +400,8 @@ static int open_all(struct db *db)
     if (!outcome)
         outcome = open_replica(db);
     if (!outcome)
+        outcome = scripts_open(db);
+    if (!outcome)
         outcome = open_events(db);
     return outcome ? outcome : open_workers(db);
 }
@@ -413,6 +417,7 @@ static void close_all(struct db *db)
     if (db->workers)
         heap_free(db->heap, db->workers, db->workers_count * sizeof *db->workers);
     events_free(db->events);
+    engine_free(db->engine);
     keyspace_thread_stop();
     if (db->committer.replica)
         replica_close(db->committer.replica);

@@ -40,6 +40,7 @@ struct db_options {         // zero it, then set; texts and spans are borrowed u
     const char *directory; // --data; made when missing
     enum db_durability durability;
     uint32_t commit_interval_ms; // 0: DB_COMMIT_INTERVAL_MS
+    uint32_t script_time_ms;     // after which a script is stopped; 0: never
     unsigned threads;            // 0: 1
     const char *hook_path;       // --hook; NULL: the built-in one
     struct span secret;          // empty: none

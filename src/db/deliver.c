@@ -283,6 +283,16 @@ static uint64_t host_random(struct host *host)
     return number;
 }
 
+static int host_kill_script(struct host *host, bool is_function)
+{
+    return gate_kill(&worker_of(host)->db->gate, is_function);
+}
+
+static bool host_tell_script(struct host *host, struct running *out_running)
+{
+    return gate_tell(&worker_of(host)->db->gate, out_running);
+}
+
 const struct host_ops worker_host_ops = {
     .publish = host_publish,
     .subscribe = host_subscribe,
@@ -294,5 +304,7 @@ const struct host_ops worker_host_ops = {
     .load = host_load,
     .wall_us = host_wall_us,
     .deny = users_deny,
+    .kill_script = host_kill_script,
+    .tell_script = host_tell_script,
     .random = host_random,
 };

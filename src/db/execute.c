@@ -20,6 +20,7 @@ struct block {
     unsigned sent; // behind the last one that went to the replica thread
     bool is_any_write;
     bool is_queueing; // of the client: between MULTI and EXEC
+    bool is_busy;     // a script takes long
     bool is_mixed;    // not all of one command
     bool is_fault;    // the parser's, behind the last request
 };
@@ -46,7 +47,8 @@ static void note(struct block *block, const struct resp_request *parsed)
         .command = command, .argv = parsed->argv, .argc = parsed->argc, .start = block->used};
     if (!command)
         return;
-    block->is_any_write |= (command->flags & COMMAND_WRITE) != 0 && !block->is_queueing;
+    block->is_any_write |=
+        (command->flags & COMMAND_WRITE) != 0 && !block->is_queueing && !block->is_busy;
     if (!(command->flags & COMMAND_KEY) || parsed->argc < 2)
         return;
     struct address address = {.kind = UNIT_KEY, .key = parsed->argv[1]};
@@ -402,6 +404,28 @@ static bool is_full(struct block *block, const struct run *run, unsigned i)
     return true;
 }
 
+// Likewise, while a script takes long: few commands run, the others are told.
+static bool refuse_busy(struct block *block, struct run *run, unsigned i)
+{
+    const struct request *request = &block->worker->request[i];
+    run->call.command = request->command;
+    run->call.argv = request->argv;
+    run->call.argc = request->argc;
+    if (command_is_for_busy(&run->call))
+        return false;
+    transaction_refuse_busy(&run->call, gate_is_function(&block->worker->db->gate));
+    if (block->is_queueing && !block->client->session.is_queueing)
+        follow(block, run, i, COMMAND_E_BREAK);
+    return true;
+}
+
+static bool do_one(struct block *block, struct run *run, unsigned i)
+{
+    if (block->is_busy && refuse_busy(block, run, i))
+        return true;
+    return block->is_queueing ? queue_one(block, run, i) : run_one(block, run, i);
+}
+
 // What a subscription says is no answer: it is heard in silence too, as in Redis.
 static bool is_push(const struct request *request)
 {
@@ -424,7 +448,7 @@ __attribute__((cold, noinline)) static void run_silent(struct block *block, bool
     buf_clear(out);
     begin_run(&run, block, is_push(&block->worker->request[0]) ? stream_out(&client->stream) : out);
     run.is_failed = has_failed;
-    bool is_run = block->is_queueing ? queue_one(block, &run, 0) : run_one(block, &run, 0);
+    bool is_run = do_one(block, &run, 0);
     end_run(block, &run, is_run, false);
     if (client->is_away)
         return;
@@ -443,7 +467,7 @@ static size_t execute_block(struct client *client, struct span input)
                           .input = input,
                           .ahead = is_silent ? 1 : DB_AHEAD,
                           .is_queueing = client->session.is_queueing};
-    gate_pass(&client->worker->db->gate); // no record is held here
+    block.is_busy = gate_pass(&client->worker->db->gate) == GATE_BUSY; // no record is held here
     parse_ahead(&block);
     if (block.count && is_silent) {
         run_silent(&block, gate_has_failed(&client->worker->db->gate));
@@ -454,8 +478,7 @@ static size_t execute_block(struct client *client, struct span input)
         begin_run(&run, &block, is_held ? &client->held.bytes : stream_out(&client->stream));
         run.is_failed = has_failed;
         unsigned i = 0;
-        while (i < block.count && !is_full(&block, &run, i) &&
-               (block.is_queueing ? queue_one(&block, &run, i) : run_one(&block, &run, i)))
+        while (i < block.count && !is_full(&block, &run, i) && do_one(&block, &run, i))
             i++;
         end_run(&block, &run, i, is_held);
     }

@@ -49,6 +49,7 @@ void facts_collect(struct db *db, struct server *server)
                                             .cpu_system_us = usage.system_us};
     collect_commands(db, server);
     events_describe(db->events, server);
+    scripts_describe(db, server);
 }
 
 void facts_second(struct db *db, struct server *server)
@@ -98,6 +99,15 @@ void db_print_limits(void)
          "the command is refused as an overflow"},
         {"changed keys remembered for peers", LIMIT_CHANGE_ORDER, "",
          "a peer behind is fed by a walk"},
+        {"a script's time, at most script-time-limit", SCRIPT_TIME_MS, "ms by default",
+         "it is stopped; what it wrote stays"},
+        {"scripts that only EVAL brought", ENGINE_EVALED_MAX, "",
+         "the longest unused is forgotten"},
+        {"scripts of SCRIPT LOAD", ENGINE_LOADED_MAX, "", "the command is refused"},
+        {"code of all functions", FUNCTIONS_BYTES_MAX, "bytes", "FUNCTION LOAD is refused"},
+        {"functions of a library", FUNCTIONS_MAX, "", "FUNCTION LOAD is refused"},
+        {"memory of all scripts; of all functions", VM_MEMORY_MAX, "bytes", "the script ends"},
+        {"a string that cjson and the like make", VM_TEXT_MAX, "bytes", "an error in the script"},
         {"steps of a hook call", SCRIPT_STEPS_MAX, "VM instructions", "the call ends, logged"},
         {"memory of the hook", SCRIPT_MEMORY_MAX, "bytes", "the call ends, logged"},
         {"worker threads", DB_THREADS_MAX, "", "--threads is refused"},

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The only atomics outside the keyspace; each order says what it pairs with.
 #include "db/gate.h"
+#include "command/scripting.h"
 #include "keyspace/keyspace.h"
+
+enum { SCRIPT_EVAL = 1, SCRIPT_FUNCTION = 2, SCRIPT_WROTE = 4, SCRIPT_KILLED = 8 };
 
 uint64_t gate_begin(struct gate *gate)
 {
@@ -47,22 +50,79 @@ void gate_deinit(struct gate *gate)
 // after; or it is offline, and sees it when it comes online: liburcu has full barriers at both.
 void gate_halt(struct gate *gate)
 {
+    atomic_store(&gate->script, 0);
     atomic_store(&gate->halt, GATE_HALTED);
     keyspace_await();
 }
 
-void gate_open(struct gate *gate)
+static void set_halt(struct gate *gate, enum gate_halt halt)
 {
     pthread_mutex_lock(&gate->lock);
     // Release: pairs with gate_pass; who passes sees all that was done meanwhile.
-    atomic_store_explicit(&gate->halt, GATE_OPEN, memory_order_release);
+    atomic_store_explicit(&gate->halt, halt, memory_order_release);
     pthread_cond_broadcast(&gate->over);
     pthread_mutex_unlock(&gate->lock);
 }
 
-void gate_pass(struct gate *gate)
+void gate_open(struct gate *gate)
 {
-    while (atomic_load_explicit(&gate->halt, memory_order_acquire) == GATE_HALTED) {
+    set_halt(gate, GATE_OPEN);
+}
+
+// That it has written and that it is to end are set in one word, so that only one of them wins.
+bool gate_busy(struct gate *gate, bool is_function, bool has_written)
+{
+    uint32_t now = is_function ? SCRIPT_FUNCTION : SCRIPT_EVAL;
+    uint32_t before = atomic_fetch_or(&gate->script, now | (has_written ? SCRIPT_WROTE : 0));
+    if (before == 0)
+        set_halt(gate, GATE_BUSY);
+    return (before & SCRIPT_KILLED) != 0;
+}
+
+bool gate_is_busy(const struct gate *gate)
+{
+    return atomic_load(&gate->script) != 0;
+}
+
+void gate_describe(struct gate *gate, const struct running *running)
+{
+    pthread_mutex_lock(&gate->lock);
+    gate->running = *running;
+    pthread_mutex_unlock(&gate->lock);
+}
+
+bool gate_tell(struct gate *gate, struct running *out_running)
+{
+    pthread_mutex_lock(&gate->lock);
+    bool is_busy = gate_is_busy(gate);
+    *out_running = gate->running;
+    pthread_mutex_unlock(&gate->lock);
+    return is_busy;
+}
+
+bool gate_is_function(const struct gate *gate)
+{
+    return (atomic_load(&gate->script) & SCRIPT_FUNCTION) != 0;
+}
+
+int gate_kill(struct gate *gate, bool is_function)
+{
+    uint32_t script = atomic_load(&gate->script);
+    do {
+        if (script == 0)
+            return KILL_NOT_BUSY;
+        if (script & SCRIPT_WROTE)
+            return KILL_HAS_WRITTEN;
+        if (((script & SCRIPT_FUNCTION) != 0) != is_function)
+            return is_function ? KILL_IS_EVAL : KILL_IS_FUNCTION;
+    } while (!atomic_compare_exchange_weak(&gate->script, &script, script | SCRIPT_KILLED));
+    return KILL_DONE;
+}
+
+enum gate_halt gate_pass(struct gate *gate)
+{
+    int halt;
+    while ((halt = atomic_load_explicit(&gate->halt, memory_order_acquire)) == GATE_HALTED) {
         keyspace_offline();
         pthread_mutex_lock(&gate->lock);
         while (atomic_load_explicit(&gate->halt, memory_order_relaxed) == GATE_HALTED)
@@ -70,6 +130,7 @@ void gate_pass(struct gate *gate)
         pthread_mutex_unlock(&gate->lock);
         keyspace_online();
     }
+    return (enum gate_halt)halt;
 }
 
 void gate_fail(struct gate *gate)

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "command/host.h"
 #include "os/loop.h"
 
 enum bound { // what workers ask of struct bounds
@@ -30,9 +31,11 @@ struct gate {
     atomic_bool has_failed;
     _Atomic uint32_t clients;
     _Atomic uint64_t bound[BOUNDS];
-    _Atomic int halt; // enum gate_halt
+    _Atomic int halt;        // enum gate_halt
+    _Atomic uint32_t script; // what runs for long
     pthread_mutex_t lock;
     pthread_cond_t over;
+    struct running running; // under the lock
 };
 
 void gate_init(struct gate *gate);
@@ -48,11 +51,20 @@ uint64_t gate_done(const struct gate *gate);
 
 // The replica thread wants the keyspace for itself, for what is to run in one piece: gate_halt
 // returns when every worker stands still, or sleeps and will stand still when it wakes.
-enum gate_halt { GATE_OPEN, GATE_HALTED };
+enum gate_halt { GATE_OPEN, GATE_HALTED, GATE_BUSY };
 void gate_halt(struct gate *gate);
 void gate_open(struct gate *gate);
 // A worker, wherever it holds no record: stands still while the gate is halted. A load when not.
-void gate_pass(struct gate *gate);
+// GATE_BUSY: a script runs for long, and no key is to be touched.
+enum gate_halt gate_pass(struct gate *gate);
+// The replica thread, halted, in a script that takes long: workers go on, without keys. True:
+// somebody has asked for the script's end. Not once it has written.
+bool gate_busy(struct gate *gate, bool is_function, bool has_written);
+bool gate_is_function(const struct gate *gate); // what runs
+bool gate_is_busy(const struct gate *gate);
+void gate_describe(struct gate *gate, const struct running *running); // before gate_busy
+bool gate_tell(struct gate *gate, struct running *out_running);       // false: nothing does
+int gate_kill(struct gate *gate, bool is_function);                   // a worker: enum script_kill
 
 void gate_fail(struct gate *gate); // for good
 bool gate_has_failed(const struct gate *gate);

@@ -16,6 +16,7 @@
 #include "os/signals.h"
 #include "os/stream.h"
 #include "os/tcp.h"
+#include "script/engine.h"
 #include "script/script.h"
 #include "wire/resp.h"
 
@@ -263,6 +264,11 @@ void users_close(struct users *users);
 void users_spread(struct users *users); // the newest view to every worker, if they lack it
 void users_deny(struct host *host, const struct acl_denial *denial); // a worker
 
+// ---- scripts.c: clients' scripts, on the replica thread
+
+int scripts_open(struct db *db); // 0, or what is wrong is logged
+void scripts_describe(const struct db *db, struct server *server);
+
 // ---- db.c
 
 struct watch_words { // watch.h
@@ -291,6 +297,11 @@ struct db {
     uint64_t bounds_version; // published
     uint64_t full_ms;        // when it was last said that memory is full
     struct events *events;
+    struct engine *engine;
+    struct {
+        uint64_t second;
+        unsigned lines;
+    } script_log;
     struct worker *workers;
     unsigned workers_count, workers_draining;
     bool is_strict;

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include "base/decimal.h"
 #include "script/script.h"
+#include "script/vm.h"
 #include "wire/json.h"
 
 #define STEPS_CHUNK     1000
@@ -182,6 +183,8 @@ static int build(lua_State *lua)
     close_string_metatable(lua);
     lua_pushcfunction(lua, lua_unpack);
     lua_setglobal(lua, "unpack");
+    lua_pushcfunction(lua, sandbox_xpcall);
+    lua_setglobal(lua, "xpcall");
     luaL_register(lua, "redis", redis);
     for (int i = 0; i < 4; i++) {
         lua_pushinteger(lua, i);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "command/scripting.h"
 #include "command/transaction.h"
 #include "sim/disk.h"
 #include "tests/lib/desk.h"
@@ -160,6 +161,20 @@ static void settle_users(struct desk *desk)
     acl_settled(&desk->acl, desk->acl.view->generation);
 }
 
+static int host_kill_script(struct host *host, bool is_function)
+{
+    (void)host;
+    (void)is_function;
+    return KILL_NOT_BUSY;
+}
+
+static bool host_tell_script(struct host *host, struct running *out_running)
+{
+    (void)host;
+    (void)out_running;
+    return false;
+}
+
 static const struct host_ops ops = {
     .publish = host_publish,
     .subscribe = host_subscribe,
@@ -170,6 +185,8 @@ static const struct host_ops ops = {
     .patterns = host_patterns,
     .load = host_load,
     .wall_us = host_wall_us,
+    .kill_script = host_kill_script,
+    .tell_script = host_tell_script,
     .deny = host_deny,
     .random = host_random,
 };

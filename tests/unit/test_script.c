@@ -213,6 +213,7 @@ static void endless_programs_are_stopped(void **state)
         "repeat redis.publish('a', 'b') until false",
         "for i = 1, 1e18 do local s = i .. '' end",
         "local function f() pcall(f) pcall(f) end f()",
+        "local function f() while true do end end xpcall(f, f)",
     };
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         assert_int_equal(run_body(fixture, bodies[i]), SCRIPT_E_FAILED);

@@ -50,7 +50,7 @@ LIBRARIES = [
     ("pthread.h",         "pthread_",                ["keyspace", "os", "db", "script"]),
     ("llhttp.h",          "llhttp_",                 ["wire/http.c", "wire/http_head.c"]),
     ("openssl/",          "HMAC EVP_ CRYPTO_ SHA1 OPENSSL_",
-     ["wire/hmac.c", "wire/websocket_upgrade.c", "os/tls.c"]),
+     ["wire/hmac.c", "wire/websocket_upgrade.c", "os/tls.c", "script/sha1.c"]),
     ("openssl/ssl.h",     "SSL_ TLS_ X509_ ERR_",    ["os/tls.c"]),
     ("zlib.h",            "deflate inflate",       ["wire/deflate.c"]),
     ("nmmintrin.h",       "",                        ["base/crc32c.c"]),

@@ -48,9 +48,22 @@ static const struct asset assets[] = {
     {"/favicon.ico", svg, false, asset_icon_start, asset_icon_end},
 };
 
+#define ASSETS (sizeof(assets) / sizeof(assets[0]))
+_Static_assert(ASSETS <= ASSETS_MAX, "what is kept of each has its place");
+
+const struct asset *asset_at(size_t index)
+{
+    return index < ASSETS ? &assets[index] : NULL;
+}
+
+size_t asset_index(const struct asset *asset)
+{
+    return (size_t)(asset - assets);
+}
+
 const struct asset *asset_find(struct span path)
 {
-    for (size_t i = 0; i < sizeof(assets) / sizeof(assets[0]); i++) {
+    for (size_t i = 0; i < ASSETS; i++) {
         if (span_is_equal(path, span_text(assets[i].path)))
             return &assets[i];
     }

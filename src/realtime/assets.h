@@ -10,7 +10,10 @@ struct asset {
     const uint8_t *start, *end;
 };
 
+#define ASSETS_MAX 20
 const struct asset *asset_find(struct span path); // NULL: none
+const struct asset *asset_at(size_t index);       // of all, in any order; NULL: no more
+size_t asset_index(const struct asset *asset);
 
 static inline struct span asset_bytes(const struct asset *asset)
 {

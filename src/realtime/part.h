@@ -4,6 +4,7 @@
 #include "os/loop.h"
 #include "os/signals.h"
 #include "os/tcp.h"
+#include "realtime/assets.h"
 #include "realtime/fanout.h"
 #include "realtime/gauges.h"
 #include "realtime/occupancy.h"
@@ -33,11 +34,12 @@ struct realtime {
     uint64_t drain_since_ms;
     size_t drain_total, drain_gone; // streams at its start, and let go since
     bool is_draining;
-    bool is_loopback;   // listens on loopback only
-    struct buf regions; // the answer to /regions.json
-    struct buf policy;  // headers of the dashboard's page
-    struct buf answer;  // scratch: an answer's headers or body
-    struct buf scratch; // scratch: strings of JSON, decoded keys
+    bool is_loopback;               // listens on loopback only
+    struct buf regions;             // the answer to /regions.json
+    struct buf policy;              // headers of the dashboard's page
+    struct buf gzipped[ASSETS_MAX]; // its files, gzipped; empty without memory for it
+    struct buf answer;              // scratch: an answer's headers or body
+    struct buf scratch;             // scratch: strings of JSON, decoded keys
 };
 
 // A newer value from the service. 0, or an outcome of board_apply. A first value leaves at the end

@@ -78,11 +78,17 @@ static void answer_asset(struct visitor *visitor, const struct http_request *req
     struct realtime *realtime = visitor->realtime;
     struct buf *headers = &realtime->answer;
     struct span body = asset_bytes(asset);
-    char etag[16];
-    snprintf(etag, sizeof(etag), "\"%08x\"", crc32c_extend(0, body));
+    const struct buf *gzipped = &realtime->gzipped[asset_index(asset)];
+    bool is_gzipped = gzipped->len && http_has_token(request->headers, "accept-encoding", "gzip");
+    char etag[20];
+    snprintf(etag, sizeof(etag), "\"%08x%s\"", crc32c_extend(0, body), is_gzipped ? "-gz" : "");
+    if (is_gzipped)
+        body = buf_span(gzipped);
     buf_clear(headers);
+    if (is_gzipped)
+        buf_put_text(headers, "Content-Encoding: gzip\r\n");
     http_put_header(headers, "ETag", span_text(etag));
-    buf_put_text(headers, "Cache-Control: no-cache\r\n"
+    buf_put_text(headers, "Cache-Control: no-cache\r\nVary: Accept-Encoding\r\n"
                           "X-Content-Type-Options: nosniff\r\n"
                           "Access-Control-Allow-Origin: *\r\n");
     if (asset->is_page)
@@ -461,10 +467,16 @@ void site_start(struct realtime *realtime)
     buf_init(&realtime->policy, realtime->heap);
     make_regions(realtime);
     make_policy(realtime);
+    for (size_t i = 0; asset_at(i); i++) {
+        buf_init(&realtime->gzipped[i], realtime->heap);
+        deflate_gzip(&realtime->gzipped[i], asset_bytes(asset_at(i)));
+    }
 }
 
 void site_stop(struct realtime *realtime)
 {
     buf_deinit(&realtime->regions);
     buf_deinit(&realtime->policy);
+    for (size_t i = 0; asset_at(i); i++)
+        buf_deinit(&realtime->gzipped[i]);
 }

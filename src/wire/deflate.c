@@ -7,6 +7,7 @@
 #include "base/decimal.h"
 #include "wire/http_put.h"
 
+#define GZIP_WRAPPER    16 // zlib's way to ask for it
 #define UNPACK_STEP     4096
 #define UNPACKED_KEPT   65536
 #define PACK_MEMORY     8 // zlib's memLevel: 128 KiB of hash chains
@@ -86,6 +87,25 @@ bool deflate_pack(struct deflate *self, struct buf *out, struct span message)
         return false;
     buf_advance(out, room - stream->avail_out - sizeof flush_mark);
     return true;
+}
+
+bool deflate_gzip(struct buf *out, struct span text)
+{
+    z_stream stream = {.zalloc = block_alloc, .zfree = block_free, .opaque = out->heap};
+    if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, MAX_WBITS + GZIP_WRAPPER, PACK_MEMORY,
+                     Z_DEFAULT_STRATEGY) != Z_OK)
+        return false;
+    size_t room = deflateBound(&stream, (uLong)text.len);
+    uint8_t *to = buf_reserve(out, room);
+    stream.next_in = (z_const Bytef *)text.ptr;
+    stream.avail_in = (uInt)text.len;
+    stream.next_out = to;
+    stream.avail_out = (uInt)room;
+    bool is_done = to && deflate(&stream, Z_FINISH) == Z_STREAM_END;
+    if (is_done)
+        buf_advance(out, room - stream.avail_out);
+    deflateEnd(&stream);
+    return is_done;
 }
 
 // Unpacks one piece. 0, also when it is not all used because the data has ended.

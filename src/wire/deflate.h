@@ -26,6 +26,9 @@ enum { DEFLATE_E_BROKEN = 1, DEFLATE_E_LONG };
 int deflate_unpack(struct deflate *deflate, struct span payload, size_t bytes_max,
                    struct span *out_message);
 
+// Appends `text` as a gzip file (RFC 1952), as small as zlib can make it. False: no memory.
+bool deflate_gzip(struct buf *out, struct span text);
+
 // The first offer of Sec-WebSocket-Extensions that can be met.
 struct deflate_offer {
     bool is_met;

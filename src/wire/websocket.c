@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frames of RFC 6455 section 5. A frame is judged by its head before its payload is awaited, so a
-// frame that will be refused costs no memory. Text is checked frame by frame with the state carried
-// over, so a broken fragment is refused at once and not when the message ends.
+// frame that will be refused costs no memory. Text is checked as it arrives, so what is broken is
+// refused at once and not when its frame or message ends.
 #include <errno.h>
 #include "wire/websocket.h"
 
@@ -12,11 +12,12 @@
 #define MASKED      0x80
 #define CONTROL_MAX 125
 #define REASON_MAX  123
+#define EARLY_BYTES 512 // unmasked at a time, to be looked at before their frame is whole
 
 void websocket_init(struct websocket *websocket, enum websocket_role role, struct heap *heap)
 {
-    *websocket =
-        (struct websocket){.role = (uint8_t)role, .message_bytes_max = WEBSOCKET_MESSAGE_BYTES_MAX};
+    *websocket = (struct websocket){.is_client = role == WEBSOCKET_CLIENT,
+                                    .message_bytes_max = WEBSOCKET_MESSAGE_BYTES_MAX};
     buf_init(&websocket->partial, heap);
 }
 
@@ -96,7 +97,7 @@ static uint16_t judge_start(const struct websocket *websocket, struct span input
     if (input.len < 2)
         return 0;
     bool is_masked = input.ptr[1] & MASKED;
-    if (is_masked != (websocket->role == WEBSOCKET_SERVER))
+    if (is_masked == websocket->is_client)
         return WEBSOCKET_CODE_PROTOCOL;
     bool is_long = (input.ptr[1] & 0x7f) > CONTROL_MAX;
     return is_control && is_long ? WEBSOCKET_CODE_PROTOCOL : 0;
@@ -182,6 +183,31 @@ static int take_control(struct websocket *websocket, const struct frame *frame, 
     return 0;
 }
 
+// The part of a text frame that is here already. False: it is not UTF-8.
+static bool check_early(struct websocket *websocket, const struct frame *frame, struct span payload)
+{
+    bool is_begin = frame->opcode == WEBSOCKET_TEXT;
+    bool is_text = is_begin ? !frame->is_packed
+                            : frame->opcode == WEBSOCKET_CONTINUATION &&
+                                  websocket->opcode == WEBSOCKET_TEXT && !websocket->is_packed;
+    if (!is_text)
+        return true;
+    if (is_begin && websocket->checked == 0)
+        websocket->check = (struct utf8){0};
+    while (websocket->checked < payload.len) {
+        uint8_t plain[EARLY_BYTES], mask[4];
+        size_t at = websocket->checked;
+        size_t len = payload.len - at < sizeof plain ? payload.len - at : sizeof plain;
+        for (size_t i = 0; i < sizeof mask; i++)
+            mask[i] = frame->is_masked ? frame->mask[(at + i) & 3] : 0;
+        unmask(plain, payload.ptr + at, len, mask);
+        if (!utf8_extend(&websocket->check, span_of(plain, len)))
+            return false;
+        websocket->checked += (uint32_t)len;
+    }
+    return true;
+}
+
 // Whether the new bytes of a text keep it UTF-8.
 static bool extend_text(struct websocket *websocket, struct span piece, bool is_final)
 {
@@ -215,10 +241,14 @@ static int take_data(struct websocket *websocket, const struct frame *frame, con
     if (frame->opcode != WEBSOCKET_CONTINUATION) {
         websocket->opcode = frame->opcode;
         websocket->is_packed = frame->is_packed;
-        websocket->check = (struct utf8){0};
+        if (websocket->checked == 0)
+            websocket->check = (struct utf8){0};
     }
-    struct span piece =
-        frame->len ? span_of(to->ptr + before, (size_t)frame->len) : (struct span){0};
+    size_t skipped = websocket->checked;
+    struct span piece = frame->len > skipped
+                            ? span_of(to->ptr + before + skipped, (size_t)frame->len - skipped)
+                            : (struct span){0};
+    websocket->checked = 0;
     if (websocket->opcode == WEBSOCKET_TEXT && !websocket->is_packed &&
         !extend_text(websocket, piece, frame->is_final))
         return refuse(websocket, WEBSOCKET_CODE_NOT_UTF8);
@@ -253,8 +283,10 @@ int websocket_parse(struct websocket *websocket, struct span input, struct buf *
     code = judge_length(websocket, &frame);
     if (code)
         return refuse(websocket, code);
-    if (input.len - frame.head_len < frame.len)
-        return WEBSOCKET_E_MORE;
+    struct span here = span_of(input.ptr + frame.head_len, input.len - frame.head_len);
+    if (here.len < frame.len)
+        return check_early(websocket, &frame, here) ? WEBSOCKET_E_MORE
+                                                    : refuse(websocket, WEBSOCKET_CODE_NOT_UTF8);
     buf_clear(scratch);
     const uint8_t *payload = input.ptr + frame.head_len;
     int outcome = frame.is_control ? take_control(websocket, &frame, payload, scratch, out_message)

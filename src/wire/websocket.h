@@ -41,10 +41,11 @@ struct websocket {           // 64 bytes a connection
     struct deflate *deflate; // NULL: not negotiated; borrows, one may serve many
     struct utf8 check;
     uint8_t opcode; // of the message under way; 0: none
-    uint8_t role;
-    bool is_given;  // partial was given out; the next call drops it
-    bool is_packed; // the message under way is deflated
-    uint16_t code;  // after WEBSOCKET_E_PROTOCOL: what to close with
+    bool is_client : 1;
+    bool is_given : 1;  // partial was given out; the next call drops it
+    bool is_packed : 1; // the message under way is deflated
+    uint16_t code;      // after WEBSOCKET_E_PROTOCOL: what to close with
+    uint32_t checked;   // bytes of a text frame that is not whole yet and is UTF-8 so far
     uint32_t message_bytes_max;
 };
 

@@ -111,6 +111,19 @@ static void what_is_no_deflate_data_is_told(void **state)
     assert_there_and_back(fixture, span_text("and then it goes on"));
 }
 
+static void a_gzip_file_is_as_gunzip_has_it(void **state)
+{
+    struct fixture *fixture = *state;
+    memset(fixture->text, 'a', 5000);
+    assert_true(deflate_gzip(&fixture->packed, span_of(fixture->text, 5000)));
+    assert_true(fixture->packed.len > 18 && fixture->packed.len < 80);
+    struct span raw, file = buf_span(&fixture->packed); // a head of 10 bytes, DEFLATE, sum and size
+    assert_int_equal(file.ptr[0] << 8 | file.ptr[1], 0x1f8b);
+    assert_int_equal(
+        deflate_unpack(fixture->deflate, span_of(file.ptr + 10, file.len - 18), BYTES, &raw), 0);
+    assert_true(span_is_equal(raw, span_of(fixture->text, 5000)));
+}
+
 static void a_failed_allocation_is_told(void **state)
 {
     struct fixture *fixture = *state;
@@ -290,6 +303,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_bomb_is_stopped_at_the_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_deflate_data_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_gzip_file_is_as_gunzip_has_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failed_allocation_is_told, set_up, tear_down),
         cmocka_unit_test(offers_are_met_or_declined),
         cmocka_unit_test_setup_teardown(the_answer_says_what_was_agreed, set_up, tear_down),

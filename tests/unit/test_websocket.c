@@ -418,9 +418,38 @@ static void both_ends_of_the_handshake_agree(void **state)
     tear_down(&fixture);
 }
 
+static void broken_text_is_refused_before_its_frame_is_whole(void **state)
+{
+    (void)state;
+    struct heap_libc heap;
+    struct websocket websocket;
+    struct websocket_message message;
+    struct buf stream, scratch;
+    size_t used;
+    heap_libc_init(&heap);
+    buf_init(&stream, &heap.heap);
+    buf_init(&scratch, &heap.heap);
+    websocket_init(&websocket, WEBSOCKET_SERVER, &heap.heap);
+    put_frame(&stream, 0x81, span_text("so far so good \xf4\x90 and more"));
+    size_t head = 6, broken = head + strlen("so far so good \xf4\x90");
+    for (size_t len = 1; len < broken; len++)
+        assert_int_equal(
+            websocket_parse(&websocket, span_of(stream.ptr, len), &scratch, &message, &used),
+            WEBSOCKET_E_MORE);
+    assert_int_equal(
+        websocket_parse(&websocket, span_of(stream.ptr, broken), &scratch, &message, &used),
+        WEBSOCKET_E_PROTOCOL);
+    assert_int_equal(websocket.code, WEBSOCKET_CODE_NOT_UTF8);
+    websocket_deinit(&websocket);
+    buf_deinit(&stream);
+    buf_deinit(&scratch);
+    assert_int_equal(heap.bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(broken_text_is_refused_before_its_frame_is_whole),
         cmocka_unit_test(messages_are_put_together),
         cmocka_unit_test(broken_framing_is_refused),
         cmocka_unit_test(text_must_be_utf8),

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import dgram from "node:dgram";
 import http from "node:http";
+import { gunzipSync } from "node:zlib";
 import { after, before, test } from "node:test";
 import { get, put, raw, statuses } from "../lib/http.js";
 import { QUICK, startRealtime } from "../lib/region.js";
@@ -282,6 +283,13 @@ test("files are revalidated by their ETag, and the page says what it may load", 
   const again = await get(`${realtime.url}/`, { "If-None-Match": page.headers.get("etag") });
   assert.equal(again.status, 304);
   assert.equal(again.text, "");
+  const ask = (more) => raw(realtime.port, `GET /quipu.js HTTP/1.1\r\nHost: h\r\n${more}Connection: close\r\n\r\n`);
+  const [plain, packed] = [await ask(""), await ask("Accept-Encoding: br, gzip\r\n")];
+  assert.doesNotMatch(plain, /content-encoding/i);
+  assert.match(packed, /content-encoding: gzip/i);
+  assert.ok(packed.length < 6000 && plain.length > 2 * packed.length, `${packed.length} of ${plain.length} bytes`);
+  assert.equal(gunzipSync(Buffer.from(packed.slice(packed.indexOf("\r\n\r\n") + 4), "latin1")).toString("latin1"),
+    plain.slice(plain.indexOf("\r\n\r\n") + 4));
 });
 
 test("the same PUT a thousand times is one update, a late one none", async () => {

@@ -78,6 +78,7 @@ void checker_node(struct world *world, unsigned node)
     note_closed(world, &world->node[node]);
     check_values(world, node);
     owners_check(world, node);
+    deadlines_check(world, node);
     visitors_check(world, node);
     stock_check(world, node);
     check_seen(world, node, false);
@@ -112,7 +113,9 @@ struct leftovers {
 static void count_records(void *ctx, struct record *record)
 {
     struct leftovers *left = ctx;
-    bool is_kept = record_address(record).kind == UNIT_TOKEN || record_has_attached(record);
+    bool is_kept = record_address(record).kind == UNIT_TOKEN ||
+                   record_address(record).kind == UNIT_DEADLINE ||
+                   (record_flags(record) & RECORD_MORTAL) || record_has_tokens(record);
     left->count += !(record_flags(record) & RECORD_LIVE) && (left->is_cleared || !is_kept);
 }
 

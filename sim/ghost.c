@@ -110,13 +110,32 @@ static int64_t surplus(const struct ghost_log *log, const struct ghost *ghost, u
     return least && !is_any_cut ? sum - least->amount : sum;
 }
 
+int64_t ghost_longest(const struct ghost_log *log, const struct ghost *ghost, unsigned unit)
+{
+    const struct ghost_unit *list = &log->unit[unit];
+    int64_t longest = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct ghost_entry *entry = &list->list[i];
+        const struct ghost_mark *mark = &ghost->mark[unit][entry->incarnation];
+        bool is_held =
+            !entry->is_lost && entry->sequence <= mark->seen && entry->sequence > mark->cut;
+        // Entries of one incarnation are a chain: its last one is all that there is of it.
+        for (size_t later = i + 1; later < list->count && is_held; later++)
+            is_held = list->list[later].incarnation != entry->incarnation ||
+                      list->list[later].is_lost || list->list[later].sequence > mark->seen;
+        if (is_held && entry->amount > longest)
+            longest = entry->amount;
+    }
+    return longest;
+}
+
 struct ghost_view ghost_view(const struct ghost_log *log, const struct ghost *ghost, unsigned unit)
 {
     if (unit >= GHOST_TOKEN)
         return (struct ghost_view){0}; // a token shows nothing by itself
     struct ghost_view view = view_of_unit(log, ghost, unit);
-    for (unsigned i = GHOST_TOKEN + unit; view.is_live && unit < GHOST_COUNTERS && i < GHOST_UNITS;
-         i += GHOST_COUNTERS)
+    for (unsigned i = GHOST_TOKEN + unit;
+         view.is_live && unit < GHOST_COUNTERS && i < GHOST_DEADLINE; i += GHOST_COUNTERS)
         view.value -= surplus(log, ghost, i);
     if (ghost_is_member(unit))
         view.value = view.is_live;
@@ -208,7 +227,9 @@ static bool has_base_below(const struct ghost_unit *list, const struct ghost_mar
 void ghost_forget(const struct ghost_log *log, struct ghost *self, uint8_t incarnation,
                   uint64_t limit)
 {
-    for (unsigned unit = 0; unit < GHOST_TOKEN; unit++) { // what tokens were seen is kept
+    for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
+        if (unit >= GHOST_TOKEN && unit < GHOST_DEADLINE)
+            continue; // what tokens were seen is kept
         struct ghost_mark *mark = &self->mark[unit][incarnation];
         if (mark->seen <= limit)
             mark->seen = mark->cut;

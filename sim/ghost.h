@@ -14,8 +14,9 @@
 #define GHOST_SKETCH       (GHOST_SET + 1 + GHOST_MEMBERS)  // the key of a sketch; blocks follow
 #define GHOST_BLOCKS       3
 #define GHOST_TOKEN        (GHOST_SKETCH + 1 + GHOST_BLOCKS)
-#define GHOST_TOKENS       8 // retry tokens, each of one counter
-#define GHOST_UNITS        (GHOST_TOKEN + GHOST_TOKENS)
+#define GHOST_TOKENS       8                            // retry tokens, each of one counter
+#define GHOST_DEADLINE     (GHOST_TOKEN + GHOST_TOKENS) // one of each counter
+#define GHOST_UNITS        (GHOST_DEADLINE + GHOST_COUNTERS)
 #define GHOST_INCARNATIONS 48
 
 struct ghost_mark {
@@ -86,6 +87,8 @@ struct ghost_view ghost_view(const struct ghost_log *log, const struct ghost *gh
 // What is in the unit's part of an incarnation; 0 when it is cut.
 uint64_t ghost_part(const struct ghost_log *log, const struct ghost *ghost, unsigned unit,
                     uint8_t incarnation);
+// The longest of the entries of a deadline's unit that are seen and not cut; 0: none is.
+int64_t ghost_longest(const struct ghost_log *log, const struct ghost *ghost, unsigned unit);
 // The counter that a token's unit belongs to.
 static inline unsigned ghost_counter_of(unsigned token_unit)
 {

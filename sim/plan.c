@@ -85,6 +85,7 @@ void plan_draw(struct plan *plan, struct prng *prng)
                           .visit_per_mille = (unsigned)PICK(prng, 0, 20, 100),
                           .stock_per_mille = (unsigned)PICK(prng, 0, 100, 400),
                           .sketch_bytes = PICK(prng, 1, 8, 24, 512),
+                          .expire_per_mille = (unsigned)PICK(prng, 0, 0, 30, 150),
                           .token_per_mille = (unsigned)PICK(prng, 0, 30, 150, 400),
                           .leap_per_mille = (unsigned)PICK(prng, 0, 0, 200, 500),
                           .token_window_ms = PICK(prng, 1000000, 3000000)};
@@ -105,7 +106,7 @@ void plan_print(const struct plan *plan)
         "nodes %u, joiners %u%s, commit %llu ms, delay %llu ms, slow %u, lossy %u, start-wait %s, "
         "round %zu B, step %u, segment %llu B, snapshot %llu B, operation %llu ms, fault %llu "
         "ms, reset %u, set %u, member %u, removal %u, visit %u, stock %u, sketch %zu B, token %u, "
-        "leap %u\nfaults:",
+        "leap %u, expire %u\nfaults:",
         plan->nodes_count, plan->joiners_count, plan->is_join_narrow ? " narrow" : "",
         (unsigned long long)plan->commit_ms, (unsigned long long)plan->delay_ms,
         plan->slow_per_mille, plan->lossy_per_mille, plan->is_patient ? "forever" : "short",
@@ -113,7 +114,8 @@ void plan_print(const struct plan *plan)
         (unsigned long long)plan->snapshot_after_bytes, (unsigned long long)plan->op_ms,
         (unsigned long long)plan->fault_ms, plan->reset_per_mille, plan->set_per_mille,
         plan->member_per_mille, plan->removal_per_mille, plan->visit_per_mille,
-        plan->stock_per_mille, plan->sketch_bytes, plan->token_per_mille, plan->leap_per_mille);
+        plan->stock_per_mille, plan->sketch_bytes, plan->token_per_mille, plan->leap_per_mille,
+        plan->expire_per_mille);
     for (unsigned fault = 0; fault < FAULTS_COUNT; fault++) {
         if (plan->weight[fault])
             printf(" %s %u", fault_names[fault], plan->weight[fault]);

@@ -378,6 +378,8 @@ static int apply(struct world *world, unsigned node)
     int fault = replica_commit_apply(self->replica, &input);
     if (!fault)
         net_joined(world, node);
+    if (!fault)
+        deadlines_follow(world, node);
     self->doubt = self->ghost;
     return fault;
 }

@@ -30,7 +30,8 @@ static void sum_up(struct total *total, const struct world *world)
 static void print_counts(const struct world_counts *counts)
 {
     printf("did: %llu adds, %llu resets, %llu sets, %llu members, %llu visits, %llu sales, %llu "
-           "refused, %llu token adds, %llu retries, %llu tokens forgotten, %llu leaps, "
+           "refused, %llu token adds, %llu retries, %llu tokens forgotten, %llu leaps, %llu "
+           "expiries, %llu expired, "
            "%llu heartbeats, "
            "%llu commits, "
            "%llu snapshots, "
@@ -41,7 +42,8 @@ static void print_counts(const struct world_counts *counts)
            (unsigned long long)counts->visits, (unsigned long long)counts->sales,
            (unsigned long long)counts->refused, (unsigned long long)counts->tokens,
            (unsigned long long)counts->retries, (unsigned long long)counts->forgotten,
-           (unsigned long long)counts->leaps, (unsigned long long)counts->heartbeats,
+           (unsigned long long)counts->leaps, (unsigned long long)counts->expiries,
+           (unsigned long long)counts->expired, (unsigned long long)counts->heartbeats,
            (unsigned long long)counts->commits, (unsigned long long)counts->snapshots,
            (unsigned long long)counts->walks, (unsigned long long)counts->collected,
            (unsigned long long)counts->restarts, (unsigned long long)counts->joins,

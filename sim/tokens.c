@@ -135,6 +135,9 @@ void tokens_add(struct world *world, unsigned node, unsigned token)
     enum knowledge knowledge = knowledge_of(world, &self->ghost, unit);
     if ((age == AGE_DOUBTFUL && !is_timed) || world_wall_ms(world) < tokens[token].made_ms)
         return;
+    deadlines_touch(world, node, ghost_counter_of(unit));
+    if (self->heap.refused)
+        return;
     struct token_request request = {workload_address(ghost_counter_of(unit)).key,
                                     span_text(tokens[token].text),
                                     1 + (int64_t)prng_below(&world->prng, 3)};

@@ -13,6 +13,8 @@ struct address workload_address(unsigned unit)
 {
     if (unit < GHOST_COUNTERS)
         return (struct address){.kind = UNIT_KEY, .key = span_text(counters[unit])};
+    if (unit >= GHOST_DEADLINE)
+        return deadlines_address(unit);
     if (unit >= GHOST_TOKEN)
         return tokens_address(unit);
     if (unit >= GHOST_SKETCH)
@@ -57,6 +59,8 @@ void workload_add(struct world *world, unsigned node, unsigned unit, int64_t amo
         if (!record)
             return; // out of memory: the client is told so
         outcome = keyspace_add(keyspace, record, amount, &value, &is_first);
+        if (outcome == RECORD_E_EXACT && record_flags(record) & RECORD_MORTAL)
+            return; // the client would go to the replica thread
     } while (outcome == RECORD_E_DEAD);
     if (outcome && self->heap.refused)
         return;
@@ -123,7 +127,7 @@ static void log_amount(struct world *world, struct sim_node *self, unsigned unit
 }
 
 // What workers had added to the unit has its sequence now.
-static void absorbed(struct world *world, struct sim_node *self, unsigned unit)
+void workload_absorbed(struct world *world, struct sim_node *self, unsigned unit)
 {
     struct ghost *ghost = &self->ghost;
     if (!ghost->is_pending[unit])
@@ -174,9 +178,12 @@ static struct ghost_clearing *begin_clearing(struct world *world, const struct s
 static void reset(struct world *world, unsigned node, unsigned unit)
 {
     struct sim_node *self = &world->node[node];
-    bool was_live = false, must_be = ghost_view(&world->log, &self->ghost, unit).is_live;
     if (self->ghost.is_partial[unit])
         return;
+    deadlines_touch(world, node, unit);
+    if (self->heap.refused)
+        return;
+    bool was_live = false, must_be = ghost_view(&world->log, &self->ghost, unit).is_live;
     struct ghost_clearing *clearing =
         ghost_is_set(unit) && must_be ? begin_clearing(world, self, unit) : NULL;
     if (replica_delete(self->replica, workload_address(unit).key, &was_live))
@@ -185,8 +192,9 @@ static void reset(struct world *world, unsigned node, unsigned unit)
         world_violate(world, "%s: DEL %.*s answered %d", self->name,
                       (int)workload_address(unit).key.len,
                       (const char *)workload_address(unit).key.ptr, was_live);
-    absorbed(world, self, unit);
+    workload_absorbed(world, self, unit);
     ghost_reset(&self->ghost, unit);
+    deadlines_dropped(world, node, unit);
     for (unsigned i = unit + 1; ghost_is_set(unit) && i <= unit + GHOST_MEMBERS; i++)
         ghost_reset(&self->ghost, i);
     for (unsigned i = GHOST_SKETCH + 1; unit == GHOST_SKETCH && i < GHOST_TOKEN; i++)
@@ -202,10 +210,12 @@ static void set(struct world *world, unsigned node, unsigned unit, int64_t value
     struct sim_node *self = &world->node[node];
     if (self->ghost.is_partial[unit])
         return;
+    deadlines_touch(world, node, unit);
     if (replica_set(self->replica, workload_address(unit).key, value))
         return;
-    absorbed(world, self, unit);
+    workload_absorbed(world, self, unit);
     ghost_reset(&self->ghost, unit);
+    deadlines_dropped(world, node, unit);
     struct cell own = workload_own(self, unit);
     workload_entry(world, self, unit,
                    (struct ghost_entry){.is_set = true,
@@ -309,6 +319,8 @@ static void draw_requests(struct world *world, unsigned node)
         unsigned unit = (unsigned)prng_below(prng, GHOST_COUNTERS);
         set(world, node, unit, (int64_t)prng_below(prng, 1000));
     }
+    if (world_chance(world, world->plan.expire_per_mille))
+        deadlines_expire(world, node, (unsigned)prng_below(prng, GHOST_COUNTERS));
     if (world_chance(world, world->plan.token_per_mille))
         tokens_add(world, node, (unsigned)prng_below(prng, GHOST_TOKENS));
     if (world_chance(world, 50))
@@ -325,6 +337,8 @@ static void carry_out_order(struct world *world, unsigned node)
         reset(world, node, order.unit);
     else if (order.kind == ORDER_SET)
         set(world, node, order.unit, order.value);
+    else if (order.kind == ORDER_EXPIRE)
+        deadlines_expire(world, node, order.unit);
     else if (order.kind == ORDER_ONCE)
         tokens_add(world, node, order.unit);
     else if (order.kind == ORDER_ADD)
@@ -369,7 +383,7 @@ void workload_requests(void *ctx, struct replica *replica)
     struct sim_node *self = &world->node[requests->node];
     begin_anew(world, self);
     for (unsigned unit = 0; unit < GHOST_COUNTERS; unit++)
-        absorbed(world, self, unit); // the drain has run
+        workload_absorbed(world, self, unit); // the drain has run
     if (!replica_is_serving(replica))
         return;
     carry_out_order(world, requests->node);

@@ -260,6 +260,8 @@ static bool settle(struct world *world, const char *when)
     checker_end(world);
     if (!run_until(world, owners_are_settled, EVEN_MS))
         world_violate(world, "leases are not settled %d s after %s", EVEN_MS / 1000, when);
+    if (!run_until(world, deadlines_are_kept, EVEN_MS))
+        world_violate(world, "a key outlives its deadline %d s after %s", EVEN_MS / 1000, when);
     if (!run_until(world, checker_is_collected, COLLECTED_MS))
         world_violate(world, "dead cells are left %d s after the cluster got even",
                       COLLECTED_MS / 1000);

@@ -67,6 +67,7 @@ struct plan {
     unsigned stock_per_mille;
     unsigned removal_per_mille; // of what is done to members
     size_t sketch_bytes;
+    unsigned expire_per_mille;
     unsigned token_per_mille, leap_per_mille; // of commits; of phases
     uint64_t token_window_ms;
     unsigned weight[FAULTS_COUNT];
@@ -124,7 +125,15 @@ struct stock {
 
 // A client's request that changes more than an amount: runs in the node's next commit.
 struct order {
-    enum order_kind { ORDER_NONE, ORDER_DEL, ORDER_SET, ORDER_ADD, ORDER_REMOVE, ORDER_ONCE } kind;
+    enum order_kind {
+        ORDER_NONE,
+        ORDER_DEL,
+        ORDER_SET,
+        ORDER_ADD,
+        ORDER_REMOVE,
+        ORDER_ONCE,
+        ORDER_EXPIRE
+    } kind;
     unsigned node, unit;
     int64_t value;
 };
@@ -203,8 +212,8 @@ struct sim_node {
 
 struct world_counts {
     uint64_t adds, resets, sets, members, removals, visits, sales, refused, tokens, retries,
-        forgotten, leaps, heartbeats, commits, restarts, joins, renewals, snapshots, walks,
-        collected, drops, duplicates, reorders, refusals, forgettings, steps;
+        forgotten, leaps, expiries, expired, heartbeats, commits, restarts, joins, renewals,
+        snapshots, walks, collected, drops, duplicates, reorders, refusals, forgettings, steps;
     uint64_t faults[FAULTS_COUNT];
 };
 
@@ -304,6 +313,18 @@ uint64_t world_wall_ms(const struct world *world); // a clock that is right
 struct address tokens_address(unsigned unit);
 void tokens_add(struct world *world, unsigned node, unsigned token); // in a commit
 void tokens_leap(struct world *world); // so much time passes that tokens are old
+
+// What workers had added to the unit has its sequence now.
+void workload_absorbed(struct world *world, struct sim_node *self, unsigned unit);
+
+// deadlines.c
+struct address deadlines_address(unsigned unit);
+void deadlines_expire(struct world *world, unsigned node, unsigned counter); // in a commit
+void deadlines_touch(struct world *world, unsigned node, unsigned unit);     // before a write
+void deadlines_dropped(struct world *world, unsigned node, unsigned unit);   // went with its key
+void deadlines_follow(struct world *world, unsigned node); // what the node ended by itself
+void deadlines_check(struct world *world, unsigned node);
+bool deadlines_are_kept(struct world *world); // nothing is there past its time
 
 // owners.c
 void owners_init(struct world *world);

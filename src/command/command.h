@@ -124,6 +124,8 @@ const struct command *command_at(unsigned i); // in order of name
 // By a walk over the table, for COMMAND INFO and the like.
 const struct command *command_named(struct span name);
 
+// An error that names the command, in lower case.
+void command_refuse_as(struct call *call, enum reply_error_code code);
 bool command_takes(const struct command *command, uint32_t argc); // the right number of arguments
 // Whether it may not run at all: unknown, the wrong number of arguments, not allowed to the user or
 // in the session's state (session NULL: not asked). True: the error is written.

@@ -7,6 +7,7 @@
 // key's one current state, which a replica among others does not have.
 #include <errno.h>
 #include "base/decimal.h"
+#include "command/expire.h"
 #include "command/handlers.h"
 #include "command/set.h"
 #include "replica/change.h"
@@ -21,9 +22,6 @@ static const char token_is_long[] =
 static const char only_integers[] =
     "ERR quipu holds counters: the value of SET must be an integer (sets: GADD, presence: "
     "PRESENCE.SET)";
-static const char no_set_options[] =
-    "ERR SET takes no options here: conditions and times of life need one leader, counters at "
-    "many replicas have none; use DEL, SET key value or INCRBY";
 
 #define TOKEN_AT 4u // in INCRBY key n ID token
 
@@ -47,6 +45,8 @@ static int add_to(struct call *call, struct record *record, int64_t amount)
     int64_t value;
     bool is_first = false;
     int outcome = keyspace_add(call->keyspace, record, amount, &value, &is_first);
+    if (outcome == RECORD_E_EXACT && key_is_shown(call, record))
+        outcome = keyspace_add_mortal(call->keyspace, record, amount, &value, &is_first);
     if (is_first)
         call->is_first = true;
     if (outcome == 0)
@@ -218,10 +218,10 @@ int apply_decrby(struct call *call)
 
 // GET answers counters and presence, which are one number; other types are WRONGTYPE. In an array
 // (MGET) a key that has no number is nil, as in Redis.
-static void reply_value(struct call *call, const struct record *record, bool is_in_array)
+void reply_count(struct call *call, const struct record *record, bool is_in_array)
 {
     uint32_t flags = record ? record_flags(record) : 0;
-    if (!(flags & RECORD_LIVE))
+    if (!(flags & RECORD_LIVE) || ((flags & RECORD_MORTAL) && key_is_over(call, record)))
         reply_nil(call->reply);
     else if (set_is_type(record_type(record)) && is_in_array)
         reply_nil(call->reply);
@@ -236,7 +236,7 @@ static void reply_value(struct call *call, const struct record *record, bool is_
 int run_get(struct call *call)
 {
     struct address address = {.kind = UNIT_KEY, .key = call->argv[1]};
-    reply_value(call, keyspace_find(call->keyspace, &address, call->hash), false);
+    reply_count(call, keyspace_find(call->keyspace, &address, call->hash), false);
     return 0;
 }
 
@@ -246,7 +246,7 @@ int run_mget(struct call *call)
     reply_array(call->reply, call->argc - 1);
     while (key_batch_next(call, &batch)) {
         for (uint32_t i = 0; i < batch.count; i++)
-            reply_value(call, batch.record[i], true);
+            reply_count(call, batch.record[i], true);
     }
     return 0;
 }
@@ -288,28 +288,5 @@ int apply_mset(struct call *call)
             return reply_out_of_memory(call);
     }
     reply_ok(call->reply);
-    return 0;
-}
-
-int apply_set(struct call *call)
-{
-    int64_t value;
-    if (call->argc > 3) {
-        reply_error_text(call->reply, no_set_options);
-        return 0;
-    }
-    if (!decimal_parse(call->argv[2], &value)) {
-        reply_error_text(call->reply, only_integers);
-        return 0;
-    }
-    if (!key_is_allowed(call, call->argv[1]))
-        return 0;
-    int outcome = replica_set(call->replica, call->argv[1], value);
-    if (outcome == CHANGE_E_TYPE)
-        reply_error(call->reply, REPLY_ERROR_WRONG_TYPE);
-    else if (outcome)
-        return reply_out_of_memory(call);
-    else
-        reply_ok(call->reply);
     return 0;
 }

@@ -15,7 +15,8 @@ int apply_incrby(struct call *call);
 int apply_decrby(struct call *call);
 int run_get(struct call *call);
 int run_mget(struct call *call);
-int apply_set(struct call *call);
+// GET's answer for a record or NULL; `is_in_array`: what has no number is nil there.
+void reply_count(struct call *call, const struct record *record, bool is_in_array);
 int apply_mset(struct call *call);
 
 // keys.c
@@ -34,7 +35,22 @@ int apply_del(struct call *call);
 int run_exists(struct call *call);
 int run_type(struct call *call);
 int run_dbsize(struct call *call);
+// expire.c
+int apply_expire(struct call *call);
+int apply_pexpire(struct call *call);
+int apply_expireat(struct call *call);
+int apply_pexpireat(struct call *call);
+int apply_persist(struct call *call);
 int run_ttl(struct call *call);
+int run_pttl(struct call *call);
+int run_expiretime(struct call *call);
+int run_pexpiretime(struct call *call);
+int apply_set(struct call *call);
+int apply_getset(struct call *call);
+int apply_setex(struct call *call);
+int apply_psetex(struct call *call);
+int apply_getdel(struct call *call);
+int apply_getex(struct call *call);
 const char *redis_type_name(enum cell_type type); // as TYPE answers
 
 // scan.c

@@ -136,7 +136,7 @@ static void put_stats(struct info *info)
     info_put(info, "pubsub_published:%llu", (number)since->published);
     info_put(info, "pubsub_delivered:%llu", (number)since->delivered);
     info_put(info, "pubsub_dropped:%llu", (number)since->dropped);
-    info_put(info, "expired_keys:0");
+    info_put(info, "expired_keys:%llu", (number)replica_counts(info->call->replica).expired);
     info_put(info, "evicted_keys:0");
 }
 
@@ -180,7 +180,8 @@ static void put_keyspace(struct info *info)
 {
     uint64_t keys = keyspace_keys_count(info->call->keyspace);
     if (keys)
-        info_put(info, "db0:keys=%llu,expires=0,avg_ttl=0", (number)keys);
+        info_put(info, "db0:keys=%llu,expires=%llu,avg_ttl=0", (number)keys,
+                 (number)replica_deadlines(info->call->replica));
 }
 
 static void put_quipu(struct info *info)

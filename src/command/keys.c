@@ -2,27 +2,23 @@
 // Keys whatever their type: existence, type, deletion. A key exists for clients while its
 // record is live; what else is in the keyspace (members, leases, what deleted keys left behind) is
 // never shown.
+#include "command/expire.h"
 #include "command/handlers.h"
 #include "replica/change.h"
-
-static bool is_live_key(const struct record *record)
-{
-    return record && (record_flags(record) & RECORD_LIVE);
-}
 
 struct record *key_find(const struct call *call, struct span key)
 {
     struct address address = {.kind = UNIT_KEY, .key = key};
     uint64_t hash = keyspace_hash(call->keyspace, &address);
     struct record *record = keyspace_find(call->keyspace, &address, hash);
-    return is_live_key(record) ? record : NULL;
+    return key_is_shown(call, record) ? record : NULL;
 }
 
 struct record *key_first(const struct call *call)
 {
     struct address address = {.kind = UNIT_KEY, .key = call->argv[1]};
     struct record *record = keyspace_find(call->keyspace, &address, call->hash);
-    return is_live_key(record) ? record : NULL;
+    return key_is_shown(call, record) ? record : NULL;
 }
 
 bool key_is_allowed(struct call *call, struct span key)
@@ -83,7 +79,7 @@ int run_exists(struct call *call)
     int64_t found = 0;
     while (key_batch_next(call, &batch)) {
         for (uint32_t i = 0; i < batch.count; i++)
-            found += is_live_key(batch.record[i]);
+            found += key_is_shown(call, batch.record[i]);
     }
     reply_integer(call->reply, found);
     return 0;
@@ -110,12 +106,5 @@ int run_type(struct call *call)
 int run_dbsize(struct call *call)
 {
     reply_integer(call->reply, (int64_t)keyspace_keys_count(call->keyspace));
-    return 0;
-}
-
-// Keys have no time of life in this version.
-int run_ttl(struct call *call)
-{
-    reply_integer(call->reply, key_first(call) ? -1 : -2);
     return 0;
 }

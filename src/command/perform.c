@@ -5,8 +5,23 @@
 //
 // A command that has both forms is applied: its changes are then in this commit, and exact.
 #include "command/acl.h"
+#include "command/expire.h"
 #include "command/handlers.h"
 #include "command/transaction.h"
+#include "replica/change.h"
+
+int command_touch(struct call *call)
+{
+    const struct command *command = call->command;
+    if (!(command->flags & COMMAND_WRITE) || !command->key_first ||
+        !replica_has_deadlines(call->replica))
+        return 0;
+    int argc = (int)call->argc, fault = 0;
+    int last = command->key_last < 0 ? argc + command->key_last : command->key_last;
+    for (int i = command->key_first; i <= last && i < argc && !fault; i += command->key_step)
+        fault = replica_touch(call->replica, call->argv[i]);
+    return fault;
+}
 
 void command_perform(struct call *call)
 {
@@ -25,6 +40,10 @@ void command_perform(struct call *call)
     if ((command->flags & COMMAND_FACTS) && call->server->collect)
         call->server->collect(call->server);
     int outcome;
+    if (command_touch(call)) {
+        reply_error(call->reply, REPLY_ERROR_OUT_OF_MEMORY);
+        return;
+    }
     do {
         outcome = command->apply ? command->apply(call) : command->run(call);
     } while (outcome == COMMAND_E_MORE);

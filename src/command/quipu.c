@@ -2,6 +2,7 @@
 // What Redis has no word for: creating a key of a type, its value with its version, its cells, and
 // the digest of everything.
 #include <stdio.h>
+#include "command/expire.h"
 #include "command/handlers.h"
 #include "replica/change.h"
 
@@ -49,7 +50,7 @@ int apply_digest(struct call *call)
 // event of a later version always carries news.
 static void put_value(struct call *call, const struct record *record)
 {
-    if (!record || !(record_flags(record) & RECORD_LIVE)) {
+    if (!key_is_shown(call, record)) {
         reply_nil(call->reply);
         return;
     }
@@ -135,7 +136,11 @@ static void put_key(struct call *call, const struct unit *unit)
     if (is_bounded)
         put_field(reply, "rights", replica_bounded_left(call->replica, call->argv[1]));
     reply_bulk_text(reply, "deadline");
-    reply_nil(reply);
+    int64_t at_ms = record ? keyspace_deadline(call->keyspace, record) : 0;
+    if (at_ms && at_ms != DEADLINE_NEVER)
+        reply_integer(reply, at_ms);
+    else
+        reply_nil(reply);
     reply_bulk_text(reply, "origins");
     reply_array(reply, unit->count);
     for (uint16_t i = 0; i < unit->count; i++)

@@ -4,18 +4,15 @@
 // at most once unless it was deleted and made again meanwhile.
 #include "base/decimal.h"
 #include "base/glob.h"
+#include "command/expire.h"
 #include "command/handlers.h"
 
 #define SCAN_COUNT_DEFAULT 10
 #define SCAN_COUNT_MAX     100000
 #define RANDOM_STEP        16 // records to choose among
 
-static bool is_live_key(const struct record *record)
-{
-    return record_flags(record) & RECORD_LIVE;
-}
-
 struct scan {
+    const struct call *call;
     struct reply *reply;
     const struct span *pattern; // NULL: all
     unsigned types;             // bit set of cell_type
@@ -28,7 +25,7 @@ static void scan_visit(void *ctx, struct record *record)
 {
     struct scan *scan = ctx;
     struct address address = record_address(record);
-    if (address.kind != UNIT_KEY || !is_live_key(record) ||
+    if (address.kind != UNIT_KEY || !key_is_shown(scan->call, record) ||
         !(scan->types & 1u << record_type(record)))
         return;
     if (scan->pattern && !glob_is_match(*scan->pattern, address.key))
@@ -85,7 +82,7 @@ int run_scan(struct call *call)
 {
     uint64_t cursor;
     unsigned count = SCAN_COUNT_DEFAULT;
-    struct scan scan = {.reply = call->reply, .types = ALL_TYPES};
+    struct scan scan = {.call = call, .reply = call->reply, .types = ALL_TYPES};
     if (!decimal_parse_unsigned(call->argv[1], &cursor)) {
         reply_error(call->reply, REPLY_ERROR_CURSOR);
         return 0;
@@ -111,7 +108,8 @@ int run_scan(struct call *call)
 
 int run_keys(struct call *call)
 {
-    struct scan scan = {.reply = call->reply, .pattern = &call->argv[1], .types = ALL_TYPES};
+    struct scan scan = {
+        .call = call, .reply = call->reply, .pattern = &call->argv[1], .types = ALL_TYPES};
     if (!pattern_is_allowed(call, call->argv[1]))
         return 0;
     size_t mark = reply_open_array(call->reply);
@@ -125,6 +123,7 @@ int run_keys(struct call *call)
 
 // One of the first few keys behind a random place of the hash order.
 struct draw {
+    const struct call *call;
     struct span key;
     uint64_t seen, random;
 };
@@ -133,7 +132,7 @@ static void draw_visit(void *ctx, struct record *record)
 {
     struct draw *draw = ctx;
     struct address address = record_address(record);
-    if (address.kind != UNIT_KEY || !is_live_key(record))
+    if (address.kind != UNIT_KEY || !key_is_shown(draw->call, record))
         return;
     draw->random = draw->random * 6364136223846793005u + 1442695040888963407u;
     if ((draw->random >> 33) % ++draw->seen == 0)
@@ -144,7 +143,7 @@ int run_randomkey(struct call *call)
 {
     struct host *host = call->host;
     uint64_t cursor = host->ops->random(host);
-    struct draw draw = {.random = cursor};
+    struct draw draw = {.call = call, .random = cursor};
     for (unsigned passes = 0; passes < 2 && !draw.seen; passes++) { // from there, then from 0
         do {
             cursor = keyspace_scan(call->keyspace, cursor, RANDOM_STEP, draw_visit, &draw);

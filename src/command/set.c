@@ -4,6 +4,7 @@
 // what changes members belongs to the replica thread.
 #include <assert.h>
 #include "base/decimal.h"
+#include "command/expire.h"
 #include "command/set.h"
 #include "replica/change.h"
 
@@ -25,7 +26,8 @@ bool set_has(const struct call *call, struct span key, struct span member)
     struct address address = {.kind = UNIT_MEMBER, .key = key, .sub = member};
     uint64_t hash = keyspace_hash(call->keyspace, &address);
     const struct record *record = keyspace_find(call->keyspace, &address, hash);
-    return record && (record_flags(record) & RECORD_LIVE);
+    return record && (record_flags(record) & RECORD_LIVE) &&
+           key_is_shown(call, record_parent(record));
 }
 
 // The key's record if members may be removed from it; NULL with the answer written unless it is

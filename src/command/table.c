@@ -47,6 +47,11 @@ static const struct command table[] = {
     {"EXEC", 1, 0, 0, 0, NOW | COMMAND_COMMIT | COMMAND_ATOMIC | COMMAND_SESSION, "transactions",
      "Runs what was queued, in one piece.", run_exec, apply_exec},
     {"EXISTS", -2, 1, -1, 1, READ_FAST, "generic", "Counts the keys that exist.", run_exists, NULL},
+    {"EXPIRE", -3, 1, 1, 1, CHANGE, "generic", "Ends a key after seconds.", NULL, apply_expire},
+    {"EXPIREAT", -3, 1, 1, 1, CHANGE, "generic", "Ends a key at a time in seconds.", NULL,
+     apply_expireat},
+    {"EXPIRETIME", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic",
+     "Tells when a key ends, in seconds.", run_expiretime, NULL},
     {"FCALL", -3, 0, 0, 0, SCRIPTED, "scripting", "Calls a function.", NULL, apply_script},
     {"FCALL_RO", -3, 0, 0, 0, SCRIPTED | COMMAND_READ, "scripting",
      "Calls a function that only reads.", NULL, apply_script},
@@ -57,6 +62,12 @@ static const struct command table[] = {
     {"GADD", -3, 1, 1, 1, CHANGE, "set", "Adds members to a grow-only set.", NULL, apply_gadd},
     {"GET", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "counter", "Returns a counter's value.", run_get,
      NULL},
+    {"GETDEL", 2, 1, 1, 1, CHANGE, "counter", "Returns a counter's value and resets it.", NULL,
+     apply_getdel},
+    {"GETEX", -2, 1, 1, 1, CHANGE, "counter", "Returns a counter's value and sets when it ends.",
+     NULL, apply_getex},
+    {"GETSET", 3, 1, 1, 1, CHANGE, "counter", "Sets a counter and returns what it was.", NULL,
+     apply_getset},
     {"HELLO", -1, 0, 0, 0, COMMAND_ALLOW_BUSY | COMMAND_NO_SCRIPT | STALE | COMMAND_NO_AUTH,
      "connection", "Chooses the protocol version.", run_hello, NULL},
     {"INCR", 2, 1, 1, 1, ADD, "counter", "Adds one to a counter.", run_incr, apply_incr},
@@ -79,6 +90,13 @@ static const struct command table[] = {
     {"MULTI", 1, 0, 0, 0, COMMAND_ALLOW_BUSY | NOW | COMMAND_FAST, "transactions",
      "Queues what follows until EXEC.", run_multi, NULL},
     {"OBJECT", -2, 2, 2, 1, READ, "generic", "Tells how keys are held.", run_container, NULL},
+    {"PERSIST", 2, 1, 1, 1, CHANGE, "generic", "Takes a key's deadline away.", NULL, apply_persist},
+    {"PEXPIRE", -3, 1, 1, 1, CHANGE, "generic", "Ends a key after milliseconds.", NULL,
+     apply_pexpire},
+    {"PEXPIREAT", -3, 1, 1, 1, CHANGE, "generic", "Ends a key at a time in milliseconds.", NULL,
+     apply_pexpireat},
+    {"PEXPIRETIME", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic",
+     "Tells when a key ends, in milliseconds.", run_pexpiretime, NULL},
     {"PFADD", -2, 1, 1, 1, CHANGE, "hyperloglog", "Adds members to a HyperLogLog.", NULL,
      apply_pfadd},
     {"PFCOUNT", -2, 1, -1, 1, READ, "hyperloglog",
@@ -90,10 +108,12 @@ static const struct command table[] = {
      "Returns the owners present under a key.", NULL, apply_presence_list},
     {"PRESENCE.SET", -5, 1, 1, 1, CHANGE, "presence", "Sets an owner's count for a while.", NULL,
      apply_presence_set},
+    {"PSETEX", 4, 1, 1, 1, CHANGE, "counter", "Sets a counter that ends after milliseconds.", NULL,
+     apply_psetex},
     {"PSUBSCRIBE", -2, 0, 0, 0, LISTEN, "pubsub", "Listens to channels that match patterns.",
      run_psubscribe, NULL},
-    {"PTTL", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic", "-1 for a key that exists, else -2.",
-     run_ttl, NULL},
+    {"PTTL", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic",
+     "Tells how long a key lives, in milliseconds.", run_pttl, NULL},
     {"PUBLISH", 3, 0, 0, 0, COMMAND_PUBSUB | COMMAND_FAST, "pubsub",
      "Sends a message to a channel of this replica.", run_publish, NULL},
     {"PUBSUB", -2, 0, 0, 0, COMMAND_PUBSUB, "pubsub", "Tells about channels and subscribers.",
@@ -145,6 +165,8 @@ static const struct command table[] = {
      "Returns the members of the first set that no other has.", NULL, apply_sdiff},
     {"SELECT", 2, 0, 0, 0, STALE, "connection", "Accepts 0, the only database.", run_select, NULL},
     {"SET", -3, 1, 1, 1, CHANGE, "counter", "Resets a counter to a value.", NULL, apply_set},
+    {"SETEX", 4, 1, 1, 1, CHANGE, "counter", "Sets a counter that ends after seconds.", NULL,
+     apply_setex},
     {"SINTER", -2, 1, -1, 1, READ | COMMAND_LONG, "set", "Returns the members that all sets have.",
      NULL, apply_sinter},
     {"SINTERCARD", -3, 0, 0, 0, READ, "set", "Counts the members that all sets have.", NULL,
@@ -177,8 +199,8 @@ static const struct command table[] = {
      run_sunsubscribe, NULL},
     {"TIME", 1, 0, 0, 0, STALE, "server", "Returns the wall clock.", run_time, NULL},
     {"TOUCH", -2, 1, -1, 1, READ_FAST, "generic", "Counts the keys that exist.", run_exists, NULL},
-    {"TTL", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic", "-1 for a key that exists, else -2.",
-     run_ttl, NULL},
+    {"TTL", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic",
+     "Tells how long a key lives, in seconds.", run_ttl, NULL},
     {"TYPE", 2, 1, 1, 1, READ_FAST | COMMAND_KEY, "generic", "Returns the type of a key.", run_type,
      NULL},
     {"UNLINK", -2, 1, -1, 1, CHANGE | COMMAND_FAST, "generic", "As DEL.", NULL, apply_del},
@@ -288,8 +310,8 @@ bool command_takes(const struct command *command, uint32_t argc)
 }
 
 // As error texts have it: in lower case.
-__attribute__((cold, noinline)) static void refuse_with_name(struct call *call,
-                                                             enum reply_error_code code)
+__attribute__((cold, noinline)) void command_refuse_as(struct call *call,
+                                                       enum reply_error_code code)
 {
     uint8_t name[COMMAND_NAME_MAX];
     size_t len = strlen(call->command->name);
@@ -318,7 +340,7 @@ bool command_refuse(struct call *call)
         return true;
     }
     if (!command_takes(command, call->argc)) {
-        refuse_with_name(call, REPLY_ERROR_ARITY);
+        command_refuse_as(call, REPLY_ERROR_ARITY);
         return true;
     }
     if (session && session->is_guarded && auth_refuse(call))
@@ -327,7 +349,7 @@ bool command_refuse(struct call *call)
         return true;
     if (session && session->protocol == 2 && session_is_subscribed(session) &&
         !(command->flags & COMMAND_SUBSCRIBED)) {
-        refuse_with_name(call, REPLY_ERROR_NOT_IN_SUBSCRIBE);
+        command_refuse_as(call, REPLY_ERROR_NOT_IN_SUBSCRIBE);
         return true;
     }
     return false;

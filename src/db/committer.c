@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include "base/owner.h"
+#include "command/expire.h"
 #include "db/watch.h"
 #include "os/clock.h"
 #include "replica/change.h"
@@ -105,6 +106,10 @@ static int apply_posted(struct committer *committer, struct batch *batch, struct
     const struct command *command = call->command;
     bool is_timed = (command->flags & COMMAND_TIMED) || (watch_wanted(committer->db) & WATCH_ALL);
     uint64_t begun_ns = is_timed ? clock_monotonic_ns() : 0;
+    if (committer->is_committing && command_touch(call)) {
+        reply_error(call->reply, REPLY_ERROR_OUT_OF_MEMORY);
+        return 0;
+    }
     int outcome = command->apply(call);
     bounds_publish(committer->db);
     if (outcome == COMMAND_E_LATER || outcome == COMMAND_E_MORE)

@@ -33,7 +33,7 @@ struct children {
     struct child_list list;
     struct stale_list *stale;
     uint64_t records;                // listed or not
-    uint64_t attached;               // of them: tokens and deadlines
+    uint64_t tokens;                 // of them
     uint32_t live[UNIT_KINDS_COUNT]; // by kind; of members: listed ones
     uint32_t gsets;                  // of the live members
     int64_t sum, noted;
@@ -192,7 +192,7 @@ void record_link(struct record *parent, struct record *child)
     struct children *children = children_of(parent);
     children->records++;
     if (kind_is_attached(record_kind(child))) {
-        children->attached++;
+        children->tokens += record_kind(child) == UNIT_TOKEN;
         return;
     }
     record_links(child)->place = NOWHERE;
@@ -208,7 +208,7 @@ void record_unlink(struct keyspace *keyspace, struct record *child)
     if (record_kind(child) != UNIT_MEMBER && !is_attached)
         unlist(keyspace, children, child);
     assert(is_attached || record_links(child)->place == NOWHERE);
-    children->attached -= is_attached;
+    children->tokens -= record_kind(child) == UNIT_TOKEN;
     children->records--;
     record_trim_children(keyspace, parent);
 }
@@ -220,10 +220,10 @@ struct record *record_parent(const struct record *record)
 
 // ---- what there is
 
-bool record_has_attached(const struct record *parent)
+bool record_has_tokens(const struct record *parent)
 {
     const struct children *children = children_of(parent);
-    return children && children->attached != 0;
+    return children && children->tokens != 0;
 }
 
 uint32_t record_children_count(const struct record *parent)

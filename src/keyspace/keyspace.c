@@ -79,7 +79,7 @@ void keyspace_free(struct keyspace *keyspace)
 }
 
 // Whether workers may add `amount` to a record in this state.
-static int judge(uint32_t state, int64_t amount)
+static inline int judge(uint32_t state, int64_t amount, uint32_t exact)
 {
     enum cell_type type = state_type(state);
     if (state & RECORD_DEAD)
@@ -88,7 +88,7 @@ static int judge(uint32_t state, int64_t amount)
         return RECORD_E_EXACT; // a deleted key's type is not the next one's
     if (type > CELL_GCOUNTER || (type == CELL_GCOUNTER && amount < 0))
         return RECORD_E_TYPE;
-    return state & (RECORD_NEAR | RECORD_RANGE) ? RECORD_E_EXACT : 0;
+    return state & exact ? RECORD_E_EXACT : 0;
 }
 
 static bool is_far(int64_t number, int64_t max)
@@ -117,13 +117,10 @@ static int announce(struct keyspace *keyspace, struct record *record, int64_t am
     return is_refused ? RECORD_E_TYPE : 0;
 }
 
-int keyspace_add(struct keyspace *keyspace, struct record *record, int64_t amount,
-                 int64_t *out_value, bool *out_first)
+static inline int add(struct keyspace *keyspace, struct record *record, int64_t amount,
+                      int64_t *out_value, bool *out_first)
 {
-    *out_first = false;
-    int outcome = judge(atomic_load_explicit(&record->state, memory_order_acquire), amount);
-    if (outcome)
-        return outcome;
+    int outcome;
     int64_t value = atomic_load_explicit(&record->value, memory_order_relaxed);
     if (is_far(value, RECORD_VALUE_MAX) || is_far(amount, RECORD_AMOUNT_MAX))
         return RECORD_E_EXACT;
@@ -138,6 +135,35 @@ int keyspace_add(struct keyspace *keyspace, struct record *record, int64_t amoun
     }
     *out_value = value;
     return 0;
+}
+
+#define EXACT (RECORD_NEAR | RECORD_RANGE)
+
+int keyspace_add(struct keyspace *keyspace, struct record *record, int64_t amount,
+                 int64_t *out_value, bool *out_first)
+{
+    *out_first = false;
+    int outcome = judge(atomic_load_explicit(&record->state, memory_order_acquire), amount,
+                        EXACT | RECORD_MORTAL);
+    return outcome ? outcome : add(keyspace, record, amount, out_value, out_first);
+}
+
+int keyspace_add_mortal(struct keyspace *keyspace, struct record *record, int64_t amount,
+                        int64_t *out_value, bool *out_first)
+{
+    *out_first = false;
+    int outcome = judge(atomic_load_explicit(&record->state, memory_order_acquire), amount, EXACT);
+    return outcome ? outcome : add(keyspace, record, amount, out_value, out_first);
+}
+
+int64_t keyspace_deadline(const struct keyspace *keyspace, const struct record *record)
+{
+    struct address address = {.kind = UNIT_DEADLINE, .key = record_address(record).key};
+    if (!(record_flags(record) & RECORD_MORTAL))
+        return 0;
+    const struct record *deadline =
+        keyspace_find(keyspace, &address, keyspace_hash(keyspace, &address));
+    return deadline ? record_value(deadline) : 0;
 }
 
 uint64_t keyspace_keys_count(const struct keyspace *keyspace)

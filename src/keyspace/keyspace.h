@@ -61,6 +61,7 @@ enum {
     RECORD_LIVE = 1u << 0,   // exists for clients
     RECORD_DIRTY = 1u << 1,  // workers added since the replica thread last looked
     RECORD_DEAD = 1u << 2,   // removed from the table; only ever set once
+    RECORD_MORTAL = 1u << 3, // has a deadline: see keyspace_deadline; adds take the exact way
     RECORD_RANGE = 1u << 4,  // the exact value does not fit 64 bits
     RECORD_NEAR = 1u << 5,   // this origin's total is far out: adds take the exact way
     RECORD_LOST = 1u << 6,   // dirty, but not on the queue: there was no memory for it
@@ -90,6 +91,13 @@ enum {
 #define RECORD_NEAR_MIN   ((int64_t)1 << 57) // an own total beyond it is RECORD_NEAR
 int keyspace_add(struct keyspace *keyspace, struct record *record, int64_t amount,
                  int64_t *out_value, bool *out_first);
+
+// The same for a record that has a deadline which is not over.
+int keyspace_add_mortal(struct keyspace *keyspace, struct record *record, int64_t amount,
+                        int64_t *out_value, bool *out_first);
+// When a RECORD_MORTAL key ends, in milliseconds of the wall clock. 0: it has no deadline.
+#define DEADLINE_NEVER INT64_MAX
+int64_t keyspace_deadline(const struct keyspace *keyspace, const struct record *record);
 
 uint64_t keyspace_keys_count(const struct keyspace *keyspace); // live UNIT_KEY records
 // One step of a scan: calls `visit` for the records in the next part of the hash order, at least
@@ -168,7 +176,7 @@ int64_t record_noted(const struct record *parent);
 void record_note(struct record *parent, int64_t number);
 // Retry tokens and deadlines are attached: they keep the key's record too, but are on no list of
 // its children, are never live, and count for nothing in it.
-bool record_has_attached(const struct record *parent);
+bool record_has_tokens(const struct record *parent);
 
 // All live members are stale from here on, in one step: not live, their cells still as they were. 0
 // or -ENOMEM. Not when generations have come round to one that is not swept yet: take those first.

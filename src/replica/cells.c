@@ -238,14 +238,22 @@ int cells_show(struct replica *replica, struct record *record, struct unit_view 
         note_put(replica, record, previous, difference, op);
     else if (difference != 0 || after.is_live != before.is_live)
         settle_child(replica, record, difference, op);
+    if (!after.is_live && !parent && (record_flags(record) & RECORD_MORTAL)) {
+        int fault = expiry_key_died(replica, record);
+        if (fault)
+            return fault;
+    }
     return touch_whole(replica, record, after.type);
 }
 
 int cells_settle(struct replica *replica, struct record *record, struct unit_view before,
                  enum change_op op)
 {
-    if (record_address(record).kind == UNIT_TOKEN)
+    enum unit_kind kind = record_address(record).kind;
+    if (kind == UNIT_TOKEN)
         return retry_settle(replica, record);
+    if (kind == UNIT_DEADLINE)
+        return expiry_settle(replica, record);
     int fault = retry_key_changed(replica, record);
     if (!fault)
         fault = cells_show(replica, record, before, op);

@@ -66,7 +66,7 @@ static int end_child(struct replica *replica, struct record *child)
     return lease_end(replica, child);
 }
 
-static int delete_record(struct replica *replica, struct record *record)
+int change_delete(struct replica *replica, struct record *record)
 {
     struct floors floors;
     uint32_t count = record_children_count(record);
@@ -79,7 +79,7 @@ static int delete_record(struct replica *replica, struct record *record)
     int outcome = members_delete(replica, record, &floors);
     if (!outcome)
         outcome = reset_record(replica, record, &floors, CHANGE_RESET);
-    return outcome < 0 ? outcome : 0;
+    return outcome < 0 ? outcome : expiry_drop(replica, record);
 }
 
 int replica_delete(struct replica *replica, struct span key, bool *out_was_live)
@@ -89,7 +89,7 @@ int replica_delete(struct replica *replica, struct span key, bool *out_was_live)
     if (!record || !is_live(record))
         return 0;
     *out_was_live = true;
-    return delete_record(replica, record);
+    return change_delete(replica, record);
 }
 
 int replica_version(struct replica *replica, struct span key, uint64_t *out_change)
@@ -154,7 +154,7 @@ int replica_add(struct replica *replica, struct span key, int64_t amount, int64_
     return fault;
 }
 
-int replica_set(struct replica *replica, struct span key, int64_t value)
+static int set_value(struct replica *replica, struct span key, int64_t value, bool is_keeping)
 {
     struct address address = {.kind = UNIT_KEY, .key = key};
     struct record *record = cells_record(replica, &address, CELL_COUNTER);
@@ -176,7 +176,18 @@ int replica_set(struct replica *replica, struct span key, int64_t value)
     if (fault)
         return fault;
     collect_wanted(replica);
-    return cells_settle(replica, record, before, CHANGE_SET);
+    fault = cells_settle(replica, record, before, CHANGE_SET);
+    return fault || is_keeping ? fault : expiry_drop(replica, record);
+}
+
+int replica_set(struct replica *replica, struct span key, int64_t value)
+{
+    return set_value(replica, key, value, false);
+}
+
+int replica_set_keeping(struct replica *replica, struct span key, int64_t value)
+{
+    return set_value(replica, key, value, true);
 }
 
 int replica_create(struct replica *replica, struct span key, enum cell_type type)
@@ -212,7 +223,7 @@ static void flush_visit(void *ctx, struct record *record)
     struct flush *flush = ctx;
     if (record_parent(record) || !is_live(record) || flush->fault)
         return;
-    flush->fault = delete_record(flush->replica, record);
+    flush->fault = change_delete(flush->replica, record);
 }
 
 int replica_flush(struct replica *replica)

@@ -29,10 +29,26 @@ struct token_request {
 int replica_add_once(struct replica *replica, const struct token_request *request,
                      int64_t *out_value, bool *out_added);
 
+// Before any write to a key: resets it if its deadline has passed, or what is left of one on a dead
+// key. 0 or -ENOMEM.
+int replica_touch(struct replica *replica, struct span key);
+bool replica_has_deadlines(const struct replica *replica); // false: nothing to touch
+uint64_t replica_clock_ms(const struct replica *replica);  // the wall clock, never backwards
+// EXPIRE, PERSIST (DEADLINE_NEVER). out_done false: no such key, a condition is not met, or nothing
+// to persist. A deadline that has passed ends the key. 0 or -ENOMEM.
+enum { EXPIRE_NX = 1, EXPIRE_XX = 2, EXPIRE_GT = 4, EXPIRE_LT = 8 };
+struct expire_request {
+    struct span key;
+    int64_t at_ms;
+    unsigned conditions;
+};
+int replica_expire(struct replica *replica, const struct expire_request *request, bool *out_done);
+
 // DEL: an observed reset. out_was_live: whether there was something. 0 or -ENOMEM.
 int replica_delete(struct replica *replica, struct span key, bool *out_was_live);
 // SET: an observed reset and a base of `value`. 0, CHANGE_E_TYPE (not a counter), -ENOMEM.
 int replica_set(struct replica *replica, struct span key, int64_t value);
+int replica_set_keeping(struct replica *replica, struct span key, int64_t value); // its deadline
 // QUIPU.CREATE: 0 (also when it is there with this type), CHANGE_E_TYPE, -ENOMEM.
 int replica_create(struct replica *replica, struct span key, enum cell_type type);
 // QUIPU.CREATE of a bounded counter. 0 (also when it is there with this bound), CHANGE_E_TYPE,

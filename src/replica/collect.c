@@ -22,6 +22,7 @@ void collect_bare(struct replica *replica, struct record *record)
         if (record_flags(record) & RECORD_LIVE)
             return; // a worker's, just now
         lease_forget(replica, record);
+        expiry_forget(replica, record);
         bounded_forget(replica, record);
         if (parent)
             note_forget_member(replica, record);
@@ -81,7 +82,7 @@ static void sweep_visit(void *ctx, struct record *record)
     }
     take_litter(replica, record);
     // What tokens stand for is told by the lives of their key, cut ones too.
-    if (!record_is_bare(record) && !record_plain(record, &plain) && !record_has_attached(record))
+    if (!record_is_bare(record) && !record_plain(record, &plain) && !record_has_tokens(record))
         sweep_cells(replica, record);
     if (record_is_parent(record))
         members_drop_floors(replica, record);

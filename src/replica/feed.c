@@ -70,6 +70,7 @@ static void sent(struct replica *replica, uint32_t index, size_t mark, unsigned 
 }
 
 struct walk_part {
+    struct replica *replica;
     const struct link *link;
     struct buf *out;
     unsigned units;
@@ -78,6 +79,12 @@ struct walk_part {
 static void walk_visit(void *ctx, struct record *record)
 {
     struct walk_part *part = ctx;
+    // A deadline goes with its key: without it a key that began anew would be hidden by its last.
+    enum unit_kind kind = record_address(record).kind;
+    if (kind == UNIT_DEADLINE)
+        return;
+    if (kind == UNIT_KEY)
+        part->units += expiry_write(part->replica, record, &part->link->walk_from, part->out);
     part->units += record_write(record, &part->link->walk_from, part->out) > 0;
 }
 
@@ -114,7 +121,7 @@ static void walk_part(struct replica *replica, uint32_t index)
 {
     struct link *link = &replica->node.links[index];
     struct buf *out = &replica->effects.bytes;
-    struct walk_part part = {link, out, 0};
+    struct walk_part part = {replica, link, out, 0};
     size_t mark = effects_open_send(&replica->effects);
     struct peer_feed head = {.is_walk = true,
                              .number = link->rounds_sent + 1,

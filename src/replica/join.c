@@ -119,7 +119,7 @@ static bool join_plain(struct replica *replica, struct record *record, const str
 {
     struct plain_cell own;
     const struct cell *cell = &arriving->cells[0];
-    if (record_parent(record) || record_has_attached(record) || !record_plain(record, &own) ||
+    if (record_parent(record) || record_has_tokens(record) || !record_plain(record, &own) ||
         own.type > CELL_GCOUNTER || !is_plain_life(arriving, own.type) ||
         cell->origin != own.origin || cell->birth != own.birth)
         return false;

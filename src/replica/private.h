@@ -71,6 +71,15 @@ struct tokens {
     struct unit dots, key; // to look at
 };
 
+struct mortals { // a heap of deadlines
+    struct mortal {
+        uint64_t due_ms;
+        struct record *deadline;
+    } * list;
+    uint32_t count, cap;
+    struct record_map by_record;
+};
+
 #define REPLICA_NOTES   8192
 #define REPLICA_REST_MS 1000 // without a commit: buffers are given back
 
@@ -93,6 +102,8 @@ struct replica {
     uint64_t clock_ms, clock_at_ms; // the wall clock, never backwards, and `now_ms` then
     uint64_t clock_skew_ms, token_window_ms;
     struct tokens tokens;
+    struct mortals mortals;
+    bool has_deadlines; // or had
     enum change_origin cause;
     bool is_unheard; // nobody pulls changes: nothing is noted for the hook
     bool is_recovering, is_serving, wants_commit, is_hiding_changed, is_frame_needed, has_failed;
@@ -256,6 +267,23 @@ void lease_start(struct replica *replica);
 bool lease_is_due(const struct replica *replica); // a commit would end one
 void lease_forget_all(struct replica *replica);
 void lease_forget(struct replica *replica, struct record *record);
+
+// change.c
+int change_delete(struct replica *replica, struct record *record); // a key's, as it is live
+
+// expiry.c
+void expiry_init(struct mortals *mortals, struct heap *heap);
+void expiry_deinit(struct replica *replica);
+int expiry_settle(struct replica *replica, struct record *deadline); // its entries changed
+int expiry_key_died(struct replica *replica, struct record *key);
+int expiry_drop(struct replica *replica, struct record *key); // goes with what it was set for
+void expiry_forget(struct replica *replica, const struct record *deadline);
+// A key's deadline travels with it. The units written.
+unsigned expiry_write(struct replica *replica, const struct record *key, const struct vector *known,
+                      struct buf *out);
+bool expiry_is_over(const struct replica *replica, const struct record *key); // it is hidden
+int expiry_step(struct replica *replica);
+bool expiry_is_due(struct replica *replica); // a commit would end a key
 
 // retry.c
 void retry_init(struct tokens *tokens, struct heap *heap);

@@ -27,6 +27,7 @@ static void close_all(struct replica *replica)
     heap_free(replica->heap, replica->sunk, replica->sunk_cap * sizeof *replica->sunk);
     record_map_deinit(&replica->sunk_by_record);
     retry_deinit(replica);
+    expiry_deinit(replica);
     record_map_deinit(&replica->timers_by_record);
     record_map_deinit(&replica->notes_by_record);
     record_map_deinit(&replica->sketches);
@@ -68,6 +69,7 @@ static struct replica *alloc(struct heap *heap, const struct replica_options *op
     unit_init(&replica->scratch, heap);
     unit_init(&replica->reading, heap);
     retry_init(&replica->tokens, heap);
+    expiry_init(&replica->mortals, heap);
     record_map_init(&replica->timers_by_record, heap);
     record_map_init(&replica->notes_by_record, heap);
     record_map_init(&replica->sketches, heap);
@@ -347,7 +349,7 @@ void replica_event(struct replica *replica, const struct event *event)
         replica->wants_commit = true;
     if (lease_is_due(replica) || bounded_is_due(replica))
         replica->wants_commit = true;
-    if (event->type == EVENT_TICK && retry_is_due(replica))
+    if (event->type == EVENT_TICK && (retry_is_due(replica) || expiry_is_due(replica)))
         replica->wants_commit = true;
 }
 
@@ -459,6 +461,8 @@ int replica_commit_apply(struct replica *replica, const struct commit_input *inp
         fault = retry_joined(replica);
     if (!fault)
         fault = lease_expire(replica);
+    if (!fault)
+        fault = expiry_step(replica);
     if (!fault)
         fault = lease_rehide(replica);
     if (!fault)

@@ -119,7 +119,7 @@ bool replica_is_backed_up(const struct replica *replica); // one is under way
 
 struct replica_counts {
     uint64_t commits, frames_bytes, units_joined, units_sent, rounds_sent, rounds_joined, walks;
-    uint64_t snapshots, collected, renewals, rounds_refused, tokens_forgotten;
+    uint64_t snapshots, collected, renewals, rounds_refused, tokens_forgotten, expired;
     uint64_t forgettings; // the directory was too old and began anew
 };
 struct replica_counts replica_counts(const struct replica *replica);
@@ -129,3 +129,4 @@ struct token_counts {
     uint64_t queue_bytes;
 };
 struct token_counts replica_tokens(const struct replica *replica);
+uint64_t replica_deadlines(const struct replica *replica); // keys that have one to come

@@ -305,7 +305,7 @@ static int join_keys(struct replica *replica, const struct span *keys, uint32_t 
         const struct record *record = find(replica, keys[i]);
         if (record && record_type(record) != CELL_HLL)
             return CHANGE_E_TYPE;
-        if (record)
+        if (record && !expiry_is_over(replica, record))
             join_whole(replica, record, sketch);
     }
     return 0;

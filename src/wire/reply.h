@@ -54,7 +54,9 @@ enum reply_error_code {
     REPLY_ERROR_KEY_TOO_LONG,
     REPLY_ERROR_TOO_LONG, // detail: what
     REPLY_ERROR_CURSOR,
-    REPLY_ERROR_DATABASE, // SELECT of another than 0
+    REPLY_ERROR_EXPIRE_TIME, // with the command's name
+    REPLY_ERROR_OPTION,      // with the word
+    REPLY_ERROR_DATABASE,    // SELECT of another than 0
     REPLY_ERROR_NO_CLUSTER,
     REPLY_ERROR_NOT_IN_SUBSCRIBE, // detail: command name
     REPLY_ERROR_CONFIG,           // detail: parameter

@@ -10,7 +10,9 @@
 #include "command/scripting.h"
 #include "command/transaction.h"
 #include "sim/disk.h"
+#include <errno.h>
 #include "tests/lib/desk.h"
+#include "command/expire.h"
 #include "wire/resp.h"
 
 #define ARGS_MAX  64
@@ -109,10 +111,15 @@ static void host_load(struct host *host, const struct session *session,
     *out_load = (struct session_load){.fd = 8};
 }
 
+// 1700000000000 when the desk is opened.
+static uint64_t wall_ms(const struct desk *desk)
+{
+    return 1700000000000u - 1000 + desk->now_ms;
+}
+
 static uint64_t host_wall_us(struct host *host)
 {
-    (void)host;
-    return 1700000000000000u + 42;
+    return wall_ms(desk_of(host)) * 1000 + 42;
 }
 
 static uint64_t host_random(struct host *host)
@@ -270,15 +277,14 @@ static void run_request(void *ctx, struct replica *replica)
     struct pending *pending = ctx;
     (void)replica;
     if (pending->call)
-        pending->outcome = pending->call->command->apply(pending->call);
+        pending->outcome =
+            command_touch(pending->call) ? -ENOMEM : pending->call->command->apply(pending->call);
 }
 
 static void commit_with(struct desk *desk, struct pending *pending)
 {
-    struct commit_input input = {.now_ms = desk->now_ms,
-                                 .wall_ms = 1700000000000u + desk->now_ms,
-                                 .requests = run_request,
-                                 .ctx = pending};
+    struct commit_input input = {
+        .now_ms = desk->now_ms, .wall_ms = wall_ms(desk), .requests = run_request, .ctx = pending};
     desk->server.commits_started++;
     assert_int_equal(replica_commit_apply(desk->replica, &input), 0);
     assert_int_equal(replica_commit_sync(desk->replica), 0);

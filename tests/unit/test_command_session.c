@@ -249,7 +249,7 @@ static void what_redis_has_and_quipu_has_not(void **state)
     desk_assert(desk, "READONLY", "-ERR This instance has cluster support disabled\r\n");
     desk_assert(desk, "ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
     desk_assert(desk, "SLOWLOG LEN", ":0\r\n");
-    desk_assert_begins(desk, "EXPIRE a 1", "-ERR unknown command 'EXPIRE'");
+    desk_assert_begins(desk, "EXPIRED a 1", "-ERR unknown command 'EXPIRED'");
 }
 
 int main(void)

@@ -175,7 +175,7 @@ struct keyspace_memory keyspace_memory(const struct keyspace *keyspace)
 {
     uint64_t tables = atomic_load_explicit(&keyspace->tables_bytes, memory_order_relaxed);
     struct keyspace_memory memory = {
-        .records_bytes = keyspace->slab.bytes - tables,
+        .records_bytes = atomic_load_explicit(&keyspace->slab.bytes, memory_order_relaxed) - tables,
         .tables_bytes = tables + keyspace_size(keyspace->shard_bits),
         .order_bytes = keyspace->order.cap * sizeof(struct record *),
         .records_count = atomic_load_explicit(&keyspace->records_count, memory_order_relaxed),

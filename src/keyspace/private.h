@@ -141,7 +141,7 @@ struct slab {
     uint8_t *array_at, *array_end; // of the chunk that arrays are
     void *free[SLAB_CLASSES + 1];
     size_t chunk_bytes;      // of the next chunk
-    uint64_t bytes;          // taken from the heap
+    _Atomic uint64_t bytes;  // taken from the heap
     _Atomic uint64_t in_use; // of them, by records; written under the lock, read by anybody
 };
 

@@ -74,7 +74,7 @@ static struct slab_chunk *take_chunk(struct slab *slab, size_t size)
         return NULL;
     *chunk = (struct slab_chunk){.next = slab->chunks, .size = slab->chunk_bytes};
     slab->chunks = chunk;
-    slab->bytes += chunk->size;
+    atomic_fetch_add_explicit(&slab->bytes, chunk->size, memory_order_relaxed);
     if (slab->chunk_bytes < SLAB_CHUNK)
         slab->chunk_bytes *= 2;
     else
@@ -131,7 +131,7 @@ void *slab_alloc(struct slab *slab, size_t size)
     pthread_mutex_lock(&slab->lock);
     void *block = is_large ? heap_alloc(slab->heap, size) : take_free(slab, size);
     if (is_large && block)
-        slab->bytes += size;
+        atomic_fetch_add_explicit(&slab->bytes, size, memory_order_relaxed);
     if (!is_large && !block)
         block = carve(slab, size);
     count_use(slab, block ? size : 0, 0);
@@ -145,7 +145,7 @@ void slab_free(struct slab *slab, void *block, size_t size)
     pthread_mutex_lock(&slab->lock);
     if (size > SLAB_CLASSES * SLAB_STEP) {
         heap_free(slab->heap, block, size);
-        slab->bytes -= size;
+        atomic_fetch_sub_explicit(&slab->bytes, size, memory_order_relaxed);
     } else {
         put_free(slab, block, size);
     }

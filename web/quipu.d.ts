@@ -30,6 +30,8 @@ export interface Counter {
   type: string | null;
   version: number | string;
   epoch: string;
+  /** It had been counted before, and the answer was lost. */
+  duplicate?: true;
 }
 
 export interface Client extends EventTarget {

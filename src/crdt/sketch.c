@@ -144,7 +144,7 @@ size_t sketch_write(const struct sketch *sketch, unsigned first, unsigned count,
 static uint8_t packed_rank(const uint8_t *bytes, unsigned index)
 {
     unsigned bit = index * RANK_BITS, shift = bit % 8;
-    unsigned word = bytes[bit / 8] >> shift;
+    unsigned word = (unsigned)bytes[bit / 8] >> shift;
     if (shift > 8 - RANK_BITS)
         word |= (unsigned)bytes[bit / 8 + 1] << (8 - shift);
     return word & RANK_MASK;

@@ -66,7 +66,6 @@ static int rewrite_rest(struct fixture *fixture, enum peer_type type, struct spa
                         struct buf *out)
 {
     struct peer_greeting greeting;
-    uint16_t count;
     uint64_t number;
     int outcome;
     if (type == PEER_GREETING) {

@@ -35,51 +35,35 @@ export class Site {
   }
 }
 
-// The counter service's increments as they are to be: each Idempotency-Key is counted once. Answers
-// can be lost after they were counted, as on a network that breaks.
-export class Counting {
-  // `service`: where what is counted here is added too.
-  static async open(port = 0, service = null) {
-    const counting = new Counting();
-    counting.service = service;
-    counting.server = http.createServer((request, answer) => counting.#answer(request, answer));
-    counting.server.listen(port, "127.0.0.1");
-    await once(counting.server, "listening");
-    counting.port = counting.server.address().port;
-    counting.url = `http://127.0.0.1:${counting.port}`;
-    return counting;
+// A network that breaks: what is asked reaches the service, but some answers to POSTs get lost.
+export class Lossy {
+  static async open(service, port = 0) {
+    const lossy = new Lossy();
+    lossy.service = new URL(service);
+    lossy.server = http.createServer((request, answer) => lossy.#pass(request, answer));
+    lossy.server.listen(port, "127.0.0.1");
+    await once(lossy.server, "listening");
+    lossy.port = lossy.server.address().port;
+    lossy.url = `http://127.0.0.1:${lossy.port}`;
+    return lossy;
   }
 
   constructor() {
-    this.counts = {};
-    this.seen = new Set();
-    this.requests = 0;
+    this.posts = 0;
     this.toLose = 0; // so many answers
   }
 
-  async #answer(request, answer) {
-    const cors = {
-      "Access-Control-Allow-Origin": "*",
-      "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key",
-      "Access-Control-Allow-Methods": "POST",
-    };
-    if (request.method === "OPTIONS") return answer.writeHead(204, cors).end();
-    const body = Buffer.concat(await request.toArray());
-    this.requests++;
-    const key = decodeURIComponent(request.url.match(/^\/v1\/counters\/([^/]+)\/increment$/)[1]);
-    const id = request.headers["idempotency-key"];
-    if (!this.seen.has(id)) {
-      this.counts[key] = (this.counts[key] ?? 0) + JSON.parse(body).by;
-      if (this.service) await fetch(`${this.service}${request.url}`, { method: "POST", body });
-    }
-    this.seen.add(id);
-    if (key === "refused") {
-      answer.writeHead(409, { ...cors, "Content-Type": "application/problem+json" });
-      return answer.end(JSON.stringify({ status: 409, detail: "nothing is left" }));
-    }
-    if (this.toLose-- > 0) return request.socket.destroy();
-    answer.writeHead(200, { ...cors, "Content-Type": "application/json" });
-    answer.end(JSON.stringify({ key, value: this.counts[key] }));
+  #pass(request, answer) {
+    const { method, url: path, headers } = request;
+    const { hostname: host, port } = this.service;
+    const onward = http.request({ host, port, method, path, headers }, (told) => {
+      if (method === "POST") this.posts++;
+      if (method === "POST" && this.toLose-- > 0) return request.socket.destroy();
+      answer.writeHead(told.statusCode, told.rawHeaders);
+      told.pipe(answer);
+    });
+    onward.on("error", () => request.socket.destroy());
+    request.pipe(onward);
   }
 
   close() {

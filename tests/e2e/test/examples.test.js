@@ -7,39 +7,32 @@ import fs from "node:fs";
 import path from "node:path";
 import { after, before, test } from "../lib/test.js";
 import { startBrowser } from "../lib/browser.js";
-import { request } from "../lib/http.js";
 import { Part } from "../lib/part.js";
 import { repository } from "../lib/place.js";
 import { Region } from "../lib/region.js";
-import { Counting, Site } from "../lib/site.js";
+import { Site } from "../lib/site.js";
 import { until } from "../lib/until.js";
 
 const examples = path.join(repository, "examples");
 let region;
 let chrome;
 let site;
-let counting;
 const faults = [];
 
 before(async () => {
   [region, chrome, site] = await Promise.all([Region.start(), startBrowser(), Site.open()]);
-  // A service that has no Idempotency-Key yet is reached through one that has.
-  const url = `${region.service.url}/v1/counters/probe/increment`;
-  const { status } = await request("POST", url, { body: { by: 1 }, headers: { "Idempotency-Key": "probe" } });
-  if (status !== 200) counting = await Counting.open(0, region.service.url);
 });
 
 after(async () => {
   await chrome?.close();
   site?.close();
-  await counting?.close();
   await region?.stop();
 });
 
 const here = (text) =>
   text
     .replaceAll("http://127.0.0.1:7004", region.realtime.url)
-    .replaceAll("http://127.0.0.1:7002", counting?.url ?? region.service.url);
+    .replaceAll("http://127.0.0.1:7002", region.service.url);
 const read = (name) => here(fs.readFileSync(path.join(examples, name), "utf8"));
 
 async function bundle(entry) {

@@ -15,6 +15,14 @@ const TYPING_MS = 200;
 const glob = (text) => `*${text.replace(/[*?[\]\\]/g, "\\$&")}*`;
 const number = (value) => (value === null || value === undefined ? NaN : Number(value));
 
+// What is said of types whose parts are no amounts.
+const NOTES = {
+  set: "A set: each member is a part of its own, SMEMBERS lists them.",
+  gset: "A set that only grows: each member is a part of its own, SMEMBERS lists them.",
+  hll: "An estimate of how many different members were seen; regions join it by the larger registers.",
+  bounded: "It never falls below its bound: each region may take what it has rights for, and regions pass rights on.",
+};
+
 class Entry {
   trend = [];
 
@@ -213,7 +221,9 @@ class Inspector {
   #showValues(views) {
     const shown = views.map((view, i) => {
       const text = view.fault ? (view.fault.status === 404 ? "–" : why(view.fault)) : quipu.format(view.value);
-      return make("li", { "data-tone": i % 4 }, make("span", {}, this.board.regions[i].name), make("b", {}, text));
+      const shown = make("li", { "data-tone": i % 4 }, make("span", {}, this.board.regions[i].name), make("b", {}, text));
+      if (view.rights !== undefined) shown.append(make("span", {}, `${quipu.format(view.rights)} may be taken here`));
+      return shown;
     });
     part(this.root, "values").replaceChildren(...shown);
   }
@@ -221,6 +231,8 @@ class Inspector {
   #parts(views) {
     const owners = views.flatMap((view) => view.owners ?? []);
     if (owners.length) return [this.#owners(views)];
+    const note = NOTES[views.find((view) => view.type)?.type];
+    if (note) return [make("p", { class: "soft" }, note)];
     const rows = new Map(); // incarnation -> { replica, and by region: net, sequence }
     for (const [i, view] of views.entries()) {
       for (const origin of view.origins ?? []) {

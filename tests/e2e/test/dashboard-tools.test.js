@@ -101,6 +101,25 @@ test("a presence taken apart: whose leases it is", async () => {
   assert.equal(await page.locator("#inspector").isVisible(), false);
 });
 
+test("types whose parts are no amounts are explained", async () => {
+  await ask(up.db(0), "QUIPU.CREATE", "seats", "bounded", "0");
+  await ask(up.db(0), "INCRBY", "seats", "30");
+  await ask(up.db(0), "SADD", "liked by", "ann", "bob");
+  const inspect = async (key) => {
+    await page.fill("#search", key);
+    await page.locator(`[data-row-key="${key}"] [data-testid="inspect"]`).click();
+  };
+  await inspect("seats");
+  await shows("#inspector .values", /may be taken here/);
+  await shows("#inspector .parts", /never falls below its bound/);
+  await page.keyboard.press("Escape");
+  await inspect("liked by");
+  await shows("#inspector .parts", /each member is a part/);
+  await page.keyboard.press("Escape");
+  await page.fill("#search", "");
+  await page.locator("#search").blur();
+});
+
 test("a search finds keys of the region, from the keyboard alone", async () => {
   for (const key of ["article:7:views", "article:7:likes", "article:*", "other"]) await ask(up.db(0), "INCR", key);
   await page.locator("body").press("/");

@@ -9,6 +9,7 @@
 #include "service/counters.h"
 #include "service/faults.h"
 #include "service/private.h"
+#include "service/sessions.h"
 #include "wire/http_put.h"
 #include "wire/json.h"
 #include "wire/json_in.h"
@@ -73,13 +74,15 @@ static char *write_etag(char *to, const struct value *value)
 
 static void answer_counter(struct exchange *exchange, const struct value *value)
 {
-    char header[16 + ETAG_EPOCH_MAX + 2 * DECIMAL_LEN_MAX] = "ETag: ";
-    char *start = header + 6, *end = write_etag(start, value);
-    struct span etag = span_of(start, (size_t)(end - start));
-    memcpy(end, "\r\n", 2);
-    struct exchange_answer answer = {.status = 200,
-                                     .content_type = "application/json",
-                                     .headers = span_of(header, (size_t)(end + 2 - header))};
+    char text[16 + ETAG_EPOCH_MAX + 2 * DECIMAL_LEN_MAX];
+    struct span etag = span_of(text, (size_t)(write_etag(text, value) - text));
+    struct buf *headers = &exchange->rows;
+    bool is_session = exchange->session.is_on;
+    http_put_header(headers, "ETag", etag);
+    if (is_session)
+        http_put_header(headers, "Quipu-Token", buf_span(&exchange->token));
+    struct exchange_answer answer = {
+        .status = 200, .content_type = "application/json", .headers = buf_span(headers)};
     struct span conditions =
         span_of(exchange->text.ptr + exchange->key_len, exchange->text.len - exchange->key_len);
     if (conditions.len && http_is_none_match(conditions, etag)) {
@@ -90,6 +93,10 @@ static void answer_counter(struct exchange *exchange, const struct value *value)
     }
     struct buf *body = answer_buf(exchange);
     put_fields(body, exchange_key(exchange), value);
+    if (is_session) {
+        buf_put_text(body, ",\"token\":");
+        json_put_string(body, buf_span(&exchange->token));
+    }
     buf_put_text(body, exchange->is_duplicate ? ",\"duplicate\":true}" : "}");
     answer.body = buf_span(body);
     exchange_answer(exchange, &answer);
@@ -101,7 +108,7 @@ static void on_value(struct value_call *call, const struct value *value)
     if (exchange->has_failed)
         fault_error(exchange, buf_span(&exchange->rows));
     else if (value->outcome == VALUE_HERE)
-        answer_counter(exchange, value);
+        session_cover(exchange, value, answer_counter);
     else if (value->outcome == VALUE_MISSING)
         exchange_problem(exchange, 404, "There is no counter with this key.");
     else if (value->outcome == VALUE_AWAY)
@@ -126,7 +133,8 @@ void counters_get(struct exchange *exchange, const struct http_request *request)
         if (span_is_word(name, "if-none-match"))
             http_put_header(&exchange->text, "If-None-Match", value);
     }
-    read_value(exchange);
+    session_take(exchange, request);
+    session_wait(exchange, read_value);
 }
 
 static void put_one_of_many(struct exchange *exchange, struct span key, const struct value *value)
@@ -226,10 +234,17 @@ void counters_get_many(struct exchange *exchange, const struct http_request *req
 static void on_write(struct resp_call *call, const struct answer_token *answer)
 {
     struct exchange *exchange = owner_of(call, struct exchange, call);
+    if (!answer && exchange->session.is_on)
+        fault_away(exchange);
     if (!answer)
         return; // when the connection is lost, so is the read
     if (answer->kind == ANSWER_ARRAY && answer->count == 2)
         exchange->is_duplicate = answer[2].integer == 0;
+    if (exchange->session.is_on) { // the read was not asked for yet
+        if (!fault_is_answered(exchange, answer))
+            session_wait(exchange, read_value);
+        return;
+    }
     if (answer->kind != ANSWER_ERROR)
         return;
     exchange->has_failed = true;
@@ -249,7 +264,7 @@ static void write_value(struct exchange *exchange, const char *command, int64_t 
     values_flush(&service->values);
     if (database_send(&service->database, &exchange->call, argv, token.len ? 5 : 3))
         fault_away(exchange);
-    else
+    else if (!exchange->session.is_on)
         read_value(exchange);
 }
 
@@ -285,6 +300,7 @@ void counters_increment(struct exchange *exchange, const struct http_request *re
 {
     int64_t amount = 1;
     bool is_told;
+    session_take(exchange, request);
     struct span field = request->field[HTTP_FIELD_IDEMPOTENCY_KEY], token = unquoted(field);
     if (field.ptr && (token.len == 0 || token.len > LIMIT_TOKEN_BYTES))
         exchange_problem(exchange, 400,
@@ -300,6 +316,7 @@ void counters_set(struct exchange *exchange, const struct http_request *request)
 {
     int64_t value;
     bool is_told;
+    session_take(exchange, request);
     if (!read_integer(exchange, request->body, "value", &value, &is_told) || !is_told)
         exchange_problem(exchange, 400,
                          "The body must be a JSON object whose \"value\" is an integer.");

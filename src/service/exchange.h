@@ -18,6 +18,18 @@ struct exchange_read { // of one key of several
     struct exchange *exchange;
 };
 
+struct exchange;
+
+struct exchange_session { // sessions.h
+    bool is_on;
+    struct loop_timer timer;
+    uint64_t until_ms;
+    void (*go_on)(struct exchange *exchange);
+    void (*go_on_with)(struct exchange *exchange, const struct value *value);
+    struct value value; // while its token comes
+    char type[16], epoch[40];
+};
+
 struct exchange {
     struct exchange *next;      // of the same connection
     struct http_client *client; // NULL: it has gone
@@ -35,6 +47,8 @@ struct exchange {
     struct value_call value; // a read under way
     struct exchange_read *reads;
     uint32_t reads_count, reads_left;
+    struct buf token; // of the session: what came, then what goes
+    struct exchange_session session;
     struct buf rows; // what they answered so far, or the text of an error
 };
 

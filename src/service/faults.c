@@ -15,6 +15,7 @@ static const struct row rows[] = {
     {"QUIPU a gcounter only grows", 409},
     {"QUIPU this replica's part of the counter", 409},
     {"OLDTOKEN", 409},
+    {"QUIPU not a token", 400},
     {"ERR the token was made later", 400},
     {"ERR value is not an integer", 400},
     {"ERR value is out of range", 400},

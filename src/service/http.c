@@ -53,6 +53,7 @@ static struct exchange *take_spare(struct http_door *door)
         return NULL;
     buf_init(&exchange->answer, heap_system());
     buf_init(&exchange->text, heap_system());
+    buf_init(&exchange->token, heap_system());
     buf_init(&exchange->rows, heap_system());
     return exchange;
 }
@@ -68,6 +69,7 @@ static struct exchange *exchange_new(struct http_client *client)
                                   .service = door->service,
                                   .answer = exchange->answer,
                                   .text = exchange->text,
+                                  .token = exchange->token,
                                   .rows = exchange->rows};
     *client->last = exchange;
     client->last = &exchange->next;
@@ -80,6 +82,7 @@ static void give_back(struct exchange *exchange)
     buf_deinit(&exchange->answer);
     buf_deinit(&exchange->text);
     buf_deinit(&exchange->rows);
+    buf_deinit(&exchange->token);
     heap_free(heap_system(), exchange, sizeof *exchange);
 }
 
@@ -101,6 +104,7 @@ static void exchange_free(struct exchange *exchange)
     empty(&exchange->answer);
     empty(&exchange->text);
     empty(&exchange->rows);
+    empty(&exchange->token);
     exchange->next = door->spare;
     door->spare = exchange;
     door->spares_count++;
@@ -177,7 +181,7 @@ static struct span headers_of(struct exchange *exchange, struct span more)
     struct buf *headers = &exchange->door->headers;
     buf_clear(headers);
     buf_put_text(headers, "Access-Control-Allow-Origin: *\r\n"
-                          "Access-Control-Expose-Headers: ETag, Retry-After\r\n"
+                          "Access-Control-Expose-Headers: ETag, Quipu-Token, Retry-After\r\n"
                           "Cache-Control: no-cache\r\n");
     buf_put(headers, more);
     return buf_span(headers);

@@ -26,3 +26,5 @@
 #define SERVICE_REQUEST_BYTES_MAX (128u << 10) // one HTTP request
 #define SERVICE_OUT_BYTES_PAUSE   (256u << 10) // unsent: no further request is read
 #define SERVICE_OUT_BYTES_MAX     (32u << 20)  // unsent: the connection is closed
+
+#define SERVICE_SESSION_WAIT_MS 2000 // for what a Quipu-Token tells of

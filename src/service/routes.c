@@ -172,7 +172,7 @@ static void answer_options(struct exchange *exchange, uint32_t methods)
     put_methods(headers, "Allow: ", methods);
     put_methods(headers, "Access-Control-Allow-Methods: ", methods);
     buf_put_text(headers, "Access-Control-Allow-Headers: Content-Type, If-None-Match, "
-                          "Idempotency-Key\r\nAccess-Control-Max-Age: 600\r\n");
+                          "Idempotency-Key, Quipu-Token\r\nAccess-Control-Max-Age: 600\r\n");
     struct exchange_answer answer = {.status = 204, .headers = buf_span(headers)};
     exchange_answer(exchange, &answer);
 }

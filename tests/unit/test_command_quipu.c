@@ -185,6 +185,25 @@ static void a_token_from_elsewhere_is_waited_for(void **state)
     desk_assert(desk, line, ":0\r\n");
 }
 
+// A test for strict dominance takes this replica for fresh enough: its clock is not below the
+// token's, it has just seen other things.
+static void a_replica_whose_clock_is_only_concurrent_does_not_answer(void **state)
+{
+    struct desk *desk = *state;
+    struct desk other;
+    char line[256], token[200];
+    for (int i = 0; i < 50; i++)
+        desk_run(desk, "SET a 1"); // far ahead in what it wrote itself
+    keyspace_thread_stop();
+    desk_open_as(&other, 9);
+    desk_run(&other, "INCR b");
+    assert_int_equal(sscanf(desk_run(&other, "QUIPU.TOKEN"), "$%*d\r\n%199s", token), 1);
+    desk_close(&other);
+    keyspace_thread_start();
+    snprintf(line, sizeof line, "QUIPU.WAIT %s 0", token);
+    desk_assert(desk, line, ":0\r\n");
+}
+
 static void the_cluster_is_told(void **state)
 {
     struct desk *desk = *state;
@@ -223,6 +242,7 @@ int main(void)
         TEST(the_digest_is_of_values_only),
         TEST(a_token_is_covered_where_it_was_made),
         TEST(a_token_from_elsewhere_is_waited_for),
+        TEST(a_replica_whose_clock_is_only_concurrent_does_not_answer),
         TEST(the_cluster_is_told),
         TEST(links_are_cut_only_where_that_is_allowed),
     };

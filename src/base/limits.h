@@ -8,6 +8,7 @@
 #define LIMIT_KEY_BYTES     64
 #define LIMIT_PATTERN_BYTES 48
 #define LIMIT_CHANNEL_BYTES 1024
+#define LIMIT_FEEDS         2
 #define LIMIT_TOKEN_BYTES   36
 #define LIMIT_ORIGINS       8
 #define LIMIT_ROUND_BYTES   4096
@@ -29,6 +30,7 @@
 #else
 #define LIMIT_KEY_BYTES     65535    // a key, and a member or owner within one
 #define LIMIT_PATTERN_BYTES 1024     // a glob: matching costs its length times the text's
+#define LIMIT_FEEDS         256      // connections with QUIPU.FEED
 #define LIMIT_CHANNEL_BYTES 131072   // a channel that is published to
 #define LIMIT_TOKEN_BYTES   255      // of a client's retry token
 #define LIMIT_ORIGINS       256      // incarnations that one replica knows

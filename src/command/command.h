@@ -57,11 +57,12 @@ struct call { // one command under way
     // on the replica thread:
     struct replica *replica;
     struct server *server;
-    bool is_full;     // memory is at its bound: nothing new
-    bool is_nested;   // within a transaction or a script: nothing may be waited for
-    bool is_scripted; // within a script
-    bool is_durable;  // out: the answer waits for the disk, as after COMMAND_DURABLE
-    uint64_t later;   // what a command that waits keeps between its runs, 0 at the first
+    bool is_full;      // memory is at its bound: nothing new
+    bool is_nested;    // within a transaction or a script: nothing may be waited for
+    bool is_scripted;  // within a script
+    bool is_durable;   // out: the answer waits for the disk, as after COMMAND_DURABLE
+    uint64_t later;    // what a command that waits keeps between its runs, 0 at the first
+    uint64_t until_ms; // likewise
 };
 
 enum {

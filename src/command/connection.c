@@ -120,6 +120,7 @@ int run_reset(struct call *call)
 {
     bool was_queueing = call->session->is_queueing;
     pubsub_leave_all(call);
+    call->host->ops->feed_off(call->host, call->session);
     transaction_end(call->session);
     session_reset(call->session);
     acl_enter_default(call->session, call->host->acl);

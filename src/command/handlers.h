@@ -238,6 +238,8 @@ int apply_advance(struct call *call);
 // quipu.c: a key's insides and the whole; links.c: the cluster; token.c: causality
 int apply_create(struct call *call);
 int apply_inspect(struct call *call);
+void inspect_put_cell(struct call *call, const struct cell *cell); // inspect.c
+void inspect_put_child(struct call *call);                         // of argv[2] in argv[1]
 int apply_digest(struct call *call);
 int run_value(struct call *call);
 int apply_links(struct call *call);
@@ -246,6 +248,11 @@ int apply_members(struct call *call);
 int apply_fresh(struct call *call);
 int apply_token(struct call *call);
 int apply_wait(struct call *call);
+int apply_wait_members(struct call *call);
+
+// feed.c
+int run_feed(struct call *call);
+int apply_feed(struct call *call);
 
 // A fault of the replica thread's work: only memory can fail there.
 static inline int reply_out_of_memory(struct call *call)

@@ -54,6 +54,7 @@ struct host_ops {
     uint64_t (*receivers)(struct host *host, enum topic_kind kind, struct span channel);
     uint64_t (*patterns)(struct host *host);
     void (*load)(struct host *host, const struct session *session, struct session_load *out_load);
+    void (*feed_off)(struct host *host, struct session *session); // ends its feed, if any
     uint64_t (*wall_us)(struct host *host);
     // Ends the script that runs for long: enum script_kill (scripting.h).
     int (*kill_script)(struct host *host, bool is_function);
@@ -83,6 +84,7 @@ struct server_counts { // a moment's sums over the workers
 };
 
 struct command;
+struct feed_request;
 struct heap;
 struct server;
 
@@ -93,6 +95,9 @@ const char *settings_start(struct server *server, struct heap *heap, const char 
 struct server {
     struct scripts *scripts;                // who runs them (scripting.h)
     void (*collect)(struct server *server); // makes counts and state fresh; or NULL
+    // A feed for the session, which waits. 0, HOST_E_FULL, -ENOMEM. NULL: there are none.
+    int (*feed_on)(struct server *server, struct session *session,
+                   const struct feed_request *request);
     // A command within a command ran; or NULL.
     void (*performed)(struct server *server, const struct command *command);
     struct acl *acl;      // the users

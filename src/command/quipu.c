@@ -84,23 +84,6 @@ static void put_field(struct reply *reply, const char *name, int64_t value)
     reply_integer(reply, value);
 }
 
-// In CRDT.md's letters: s sequence, b birth, w write, T total, cT and cs of the cut.
-static void put_cell(struct call *call, const struct cell *cell)
-{
-    struct reply *reply = call->reply;
-    reply_map(reply, 8);
-    reply_bulk_text(reply, "replica");
-    reply_bulk_text(reply, replica_name_of(call, cell->origin));
-    reply_bulk_text(reply, "incarnation");
-    put_incarnation(call, cell->origin);
-    put_field(reply, "s", (int64_t)cell->sequence);
-    put_field(reply, "b", (int64_t)cell->birth);
-    put_field(reply, "w", (int64_t)cell->write);
-    put_field(reply, "T", cell->total);
-    put_field(reply, "cs", (int64_t)cell->cut_write);
-    put_field(reply, "cT", cell->cut_total);
-}
-
 // The base that is shown: of the live ones, the newest stamp; ties by incarnation.
 static const struct cell *shown_base(const struct call *call, const struct unit *unit)
 {
@@ -144,12 +127,21 @@ static void put_key(struct call *call, const struct unit *unit)
     reply_bulk_text(reply, "origins");
     reply_array(reply, unit->count);
     for (uint16_t i = 0; i < unit->count; i++)
-        put_cell(call, &unit->cells[i]);
+        inspect_put_cell(call, &unit->cells[i]);
 }
 
+// QUIPU.INSPECT key [member]
 int apply_inspect(struct call *call)
 {
     struct unit unit;
+    if (call->argc > 3) {
+        reply_error(call->reply, REPLY_ERROR_SYNTAX);
+        return 0;
+    }
+    if (call->argc == 3) {
+        inspect_put_child(call);
+        return 0;
+    }
     if (replica_inspect(call->replica, call->argv[1], &unit))
         put_key(call, &unit);
     else

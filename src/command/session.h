@@ -33,6 +33,7 @@ struct session {
     uint8_t protocol; // 2 or 3
     bool is_no_evict, is_no_touch;
     uint8_t silence;                 // enum silence
+    bool is_feeding;                 // QUIPU.FEED
     bool is_queueing;                // between MULTI and EXEC
     struct transaction *transaction; // of MULTI or WATCH (transaction.h); or NULL
     uint8_t name_len, library_len, version_len;

@@ -11,25 +11,33 @@
 #include "base/decimal.h"
 #include "base/hex.h"
 #include "command/handlers.h"
+#include "command/token.h"
 
 #define TOKEN_PREFIX    "q1-"
 #define TOKEN_BYTES_MAX (10 + LIMIT_ORIGINS * (16 + 10) + 4)
 #define WAIT_MS_MAX     (10 * 60 * 1000)
 
+void token_write(const struct vector *vector, const struct origins *origins, struct buf *out)
+{
+    struct buf bytes;
+    buf_init(&bytes, out->heap);
+    vector_write(vector, origins, &bytes);
+    bytes_put_u32(&bytes, crc32c_extend(0, buf_span(&bytes)));
+    buf_put_text(out, TOKEN_PREFIX);
+    hex_put(out, buf_span(&bytes));
+    out->failed |= buf_has_failed(&bytes);
+    buf_deinit(&bytes);
+}
+
 static void put_token(struct call *call)
 {
-    struct buf bytes, text;
-    buf_init(&bytes, call->reply->out->heap);
+    struct buf text;
     buf_init(&text, call->reply->out->heap);
-    vector_write(replica_vector(call->replica), replica_origins(call->replica), &bytes);
-    bytes_put_u32(&bytes, crc32c_extend(0, buf_span(&bytes)));
-    buf_put_text(&text, TOKEN_PREFIX);
-    hex_put(&text, buf_span(&bytes));
-    if (buf_has_failed(&bytes) || buf_has_failed(&text))
+    token_write(replica_vector(call->replica), replica_origins(call->replica), &text);
+    if (buf_has_failed(&text))
         reply_error(call->reply, REPLY_ERROR_OUT_OF_MEMORY);
     else
         reply_bulk(call->reply, buf_span(&text));
-    buf_deinit(&bytes);
     buf_deinit(&text);
 }
 
@@ -86,6 +94,81 @@ static enum coverage coverage_of(const struct call *call, struct span token)
             coverage = TOKEN_NOT_YET;
     }
     return reader.failed || reader_left(&reader) ? TOKEN_MALFORMED : coverage;
+}
+
+bool token_read(struct span text, const struct origins *origins, struct vector *out_vector)
+{
+    uint8_t bytes[TOKEN_BYTES_MAX];
+    struct reader reader = reader_of(decode(text, bytes));
+    uint64_t count = reader_varint(&reader);
+    memset(out_vector, 0, sizeof *out_vector);
+    for (uint64_t i = 0; i < count && !reader.failed; i++) {
+        struct incarnation incarnation = {0};
+        struct span span = reader_bytes(&reader, sizeof incarnation.bytes);
+        uint64_t sequence = reader_varint(&reader);
+        if (span.len == 0)
+            break;
+        memcpy(incarnation.bytes, span.ptr, sizeof incarnation.bytes);
+        uint16_t origin = origins_find(origins, &incarnation);
+        if (origin != ORIGIN_NONE)
+            out_vector->sequence[origin] = sequence;
+    }
+    return !reader.failed && !reader_left(&reader);
+}
+
+// ---- WAIT numreplicas timeout: how many members have, durably, what was written here before it.
+// `later` keeps the commit that holds it, then, with WAIT_TARGET, our sequence at that commit.
+
+#define WAIT_TARGET ((uint64_t)1 << 63)
+
+static int64_t members_with(const struct call *call, uint64_t sequence)
+{
+    const struct node *node = replica_node(call->replica);
+    int64_t count = 0;
+    for (uint16_t i = 0; i < node->members_count; i++) {
+        const struct member *member = &node->members[i];
+        count += !member->is_former && member->origin != node->self &&
+                 member->latest.sequence[node->self] >= sequence;
+    }
+    return count;
+}
+
+// False: the error is written.
+static bool parse_wait(struct call *call, int64_t *out_wanted, int64_t *out_wait_ms)
+{
+    if (!decimal_parse(call->argv[1], out_wanted)) {
+        reply_error(call->reply, REPLY_ERROR_NOT_INTEGER);
+        return false;
+    }
+    if (!decimal_parse(call->argv[2], out_wait_ms) || *out_wait_ms > INT32_MAX) {
+        reply_error(call->reply, REPLY_ERROR_TIMEOUT);
+        return false;
+    }
+    if (*out_wait_ms >= 0)
+        return true;
+    reply_error_text(call->reply, "ERR timeout is negative");
+    return false;
+}
+
+int apply_wait_members(struct call *call)
+{
+    int64_t wanted, wait_ms;
+    uint64_t own = replica_vector(call->replica)->sequence[replica_node(call->replica)->self];
+    if (!parse_wait(call, &wanted, &wait_ms))
+        return 0;
+    if (call->later == 0) {
+        call->later = call->server->commits_started;
+        call->until_ms = wait_ms ? call->now_ms + (uint64_t)wait_ms : UINT64_MAX;
+    }
+    if (!(call->later & WAIT_TARGET) && call->server->commits_done >= call->later)
+        call->later = own | WAIT_TARGET;
+    bool is_told = (call->later & WAIT_TARGET) != 0;
+    int64_t count = is_told ? members_with(call, call->later & ~WAIT_TARGET) : 0;
+    bool may_wait = !call->is_nested && !call->server->is_draining;
+    if (may_wait && (!is_told || count < wanted) && call->now_ms < call->until_ms)
+        return COMMAND_E_LATER;
+    reply_integer(call->reply, count);
+    return 0;
 }
 
 // `later` keeps the deadline.

@@ -128,8 +128,11 @@ static void come_home(struct loop_post *post)
         client_fail(client, -ENOMEM);
     else if (!batch->is_silent)
         client_answer(client, buf_span(&batch->reply), batch->count);
+    struct feed *feed = batch->feed;
     buf_deinit(&batch->reply);
     heap_free(heap, batch, batch->size);
+    if (feed)
+        feed_adopt(client, feed);
     if (client->session.is_queueing) // it was EXEC, whatever became of it
         transaction_end(&client->session);
     client_return(client);

@@ -70,6 +70,7 @@ static void on_closed(struct stream *stream, int fault)
     struct client *client = client_of(stream);
     (void)fault; // a connection's end is the client's affair
     worker_forget(client->worker, client);
+    feed_leave(client);
     if (!client->is_away) {
         client_free(client);
         return;

@@ -153,9 +153,12 @@ static enum progress run_batch(struct committer *committer, struct batch *batch)
         call.argv = posted->argv;
         call.argc = posted->argc;
         call.later = posted->later;
+        call.until_ms = posted->until_ms;
+        committer->running = batch;
         lend(committer, batch, &call);
         int outcome = apply_posted(committer, batch, &call);
         posted->later = call.later;
+        posted->until_ms = call.until_ms;
         batch->is_durable |= call.is_durable;
         if (posted->command->flags & COMMAND_FACTS)
             watch_adopt(db); // it may have been CONFIG SET
@@ -368,6 +371,8 @@ void committer_turn(struct committer *committer)
     }
     if (committer->due.first || committer->applied.first)
         want(committer, now_ms(committer));
+    if (committer->feeds)
+        feeds_turn(committer);
     if (committer->due_ms != UINT64_MAX)
         loop_timer_set(committer->loop, &committer->commit_timer, committer->due_ms);
     go_on_soon(committer);
@@ -410,6 +415,7 @@ void committer_event(struct committer *committer, const struct event *event)
 {
     if (committer->server.has_failed)
         return;
+    committer->is_heard |= event->type == EVENT_MESSAGE;
     replica_event(committer->replica, event);
     peers_carry(&committer->db->peers);
 }
@@ -454,6 +460,7 @@ void committer_init(struct committer *committer, struct db *db)
     *committer = (struct committer){.db = db, .loop = db->loop, .due_ms = UINT64_MAX};
     committer->server.collect = collect;
     committer->server.performed = performed;
+    committer->server.feed_on = feed_on;
     committer->commit_timer.on_due = on_commit_due;
     committer->tick_timer.on_due = on_tick;
     batch_list_init(&committer->arrived);

@@ -426,6 +426,7 @@ static void close_all(struct db *db)
     pubsub_free(db->pubsub);
     users_close(&db->users);
     close_watch(db);
+    feeds_free(&db->committer);
     tls_free(db->tls);
     if (db->signals.loop)
         signals_stop(&db->signals);

@@ -269,6 +269,12 @@ static void host_load(struct host *host, const struct session *session,
     client_load(owner_of(session, struct client, session), out_load);
 }
 
+static void host_feed_off(struct host *host, struct session *session)
+{
+    (void)host;
+    feed_leave(client_of(session));
+}
+
 static uint64_t host_wall_us(struct host *host)
 {
     (void)host;
@@ -302,6 +308,7 @@ const struct host_ops worker_host_ops = {
     .receivers = host_receivers,
     .patterns = host_patterns,
     .load = host_load,
+    .feed_off = host_feed_off,
     .wall_us = host_wall_us,
     .deny = users_deny,
     .kill_script = host_kill_script,

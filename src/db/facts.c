@@ -81,6 +81,7 @@ void db_print_limits(void)
          "the client is closed (--client-output-buffer-limit)"},
         {"names that a client listens to", PUBSUB_SUBSCRIBED_MAX, "", "the command is refused"},
         {"a glob", LIMIT_PATTERN_BYTES, "bytes", "the command is refused"},
+        {"connections with a feed", LIMIT_FEEDS, "", "QUIPU.FEED is refused"},
         {"a channel that is published to", LIMIT_CHANNEL_BYTES, "bytes", "the command is refused"},
         {"messages under way to a worker", PUBSUB_QUEUED_MAX, "bytes",
          "the message is dropped and counted"},

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include "command/acl.h"
 #include "command/client.h"
+#include "command/feed.h"
 #include "command/transaction.h"
 #include "db/db.h"
 #include "db/gate.h"
@@ -36,11 +37,12 @@ struct client {
     struct subscriber subscriber[TOPIC_KINDS];
     struct resp_parser parser;
     struct held held;
-    bool is_silent;   // CLIENT REPLY: what is under way is not answered
-    uint64_t over_ms; // since when more is unsent than the soft bound; 0: it is not
-    bool is_counted;  // among the maxclients
-    bool is_away;     // a batch or a tour of it is under way
-    bool is_gone;     // its connection has ended; freed when what is away returns
+    struct feed *feed; // NULL: none
+    bool is_silent;    // CLIENT REPLY: what is under way is not answered
+    uint64_t over_ms;  // since when more is unsent than the soft bound; 0: it is not
+    bool is_counted;   // among the maxclients
+    bool is_away;      // a batch or a tour of it is under way
+    bool is_gone;      // its connection has ended; freed when what is away returns
     bool is_closing;
 };
 
@@ -134,7 +136,7 @@ struct posted {
     const struct command *command;
     struct span *argv;
     uint32_t argc;
-    uint64_t later;
+    uint64_t later, until_ms;
 };
 
 struct batch {
@@ -150,6 +152,7 @@ struct batch {
     uint32_t count, at;
     uint32_t errors;
     size_t size;
+    struct feed *feed; // that a command of it began
     struct posted list[];
 };
 
@@ -188,6 +191,10 @@ struct committer {
     bool is_alone;     // the workers stand still
     uint64_t alone_ns; // since when
     uint32_t ticks;
+    bool is_heard; // a peer has spoken since what is parked was looked at
+    struct feed *feeds;
+    unsigned feeds_count;
+    struct batch *running; // whose command runs
 };
 
 void committer_init(struct committer *committer, struct db *db);
@@ -201,6 +208,14 @@ void committer_fail(struct committer *committer, int fault); // for good
 void committer_wake(struct committer *committer);            // who waits looks again
 void committer_hurry(struct committer *committer);           // a commit now
 bool committer_is_quiet(const struct committer *committer);  // nothing waits for a commit
+
+// ---- feeds.c: QUIPU.FEED
+
+int feed_on(struct server *server, struct session *session, const struct feed_request *request);
+void feeds_turn(struct committer *committer); // sends what is new to whoever has taken the last
+void feeds_free(struct committer *committer); // no worker is left
+void feed_adopt(struct client *client, struct feed *feed); // on its worker
+void feed_leave(struct client *client);                    // likewise; if it has one
 
 // ---- peers.c: sockets of the replica thread
 

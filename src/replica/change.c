@@ -267,9 +267,17 @@ uint64_t replica_digest(struct replica *replica)
     return digest.sum;
 }
 
-bool replica_inspect(struct replica *replica, struct span key, struct unit *out_unit)
+bool replica_inspect_at(struct replica *replica, const struct address *address,
+                        struct unit *out_unit)
 {
-    struct record *record = find_key(replica, key);
+    uint64_t hash = keyspace_hash(replica->keyspace, address);
+    struct record *record = keyspace_find(replica->keyspace, address, hash);
     unit_init(out_unit, replica->heap);
     return record && record_load(record, out_unit) == 0;
+}
+
+bool replica_inspect(struct replica *replica, struct span key, struct unit *out_unit)
+{
+    struct address address = {.kind = UNIT_KEY, .key = key};
+    return replica_inspect_at(replica, &address, out_unit);
 }

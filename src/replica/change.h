@@ -134,3 +134,5 @@ void replica_set_list_free(struct replica *replica, struct set_list *list);
 void replica_set_list_ahead(const struct set_list *list, uint32_t at); // fetches those behind `at`
 // Loads the cells of a key for display. False: nothing known. The caller deinits the unit.
 bool replica_inspect(struct replica *replica, struct span key, struct unit *out_unit);
+bool replica_inspect_at(struct replica *replica, const struct address *address,
+                        struct unit *out_unit);

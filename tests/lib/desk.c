@@ -117,6 +117,12 @@ static uint64_t wall_ms(const struct desk *desk)
     return 1700000000000u - 1000 + desk->now_ms;
 }
 
+static void host_feed_off(struct host *host, struct session *session)
+{
+    (void)host;
+    session->is_feeding = false;
+}
+
 static uint64_t host_wall_us(struct host *host)
 {
     return wall_ms(desk_of(host)) * 1000 + 42;
@@ -191,6 +197,7 @@ static const struct host_ops ops = {
     .receivers = host_receivers,
     .patterns = host_patterns,
     .load = host_load,
+    .feed_off = host_feed_off,
     .wall_us = host_wall_us,
     .kill_script = host_kill_script,
     .tell_script = host_tell_script,

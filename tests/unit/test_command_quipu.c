@@ -121,6 +121,18 @@ static void cells_are_shown(void **state)
     assert_non_null(strstr(answer, "$1\r\nT\r\n:5\r\n"));
     desk_run(desk, "SET a 9");
     assert_non_null(strstr(desk_run(desk, "QUIPU.INSPECT a"), "$4\r\nbase\r\n:9\r\n"));
+    desk_run(desk, "SET a 8");
+    const char *reset = desk_run(desk, "QUIPU.INSPECT a"); // each SET cut what it had seen
+    assert_non_null(strstr(reset, "$4\r\ncuts\r\n*1\r\n*7\r\n$2\r\nr1\r\n"));
+    assert_non_null(strstr(reset, "$4\r\nlive\r\n:1\r\n"));
+    desk_run(desk, "GADD s m");
+    desk_run(desk, "PRESENCE.SET p node 3 60000");
+    desk_assert_begins(desk, "QUIPU.INSPECT s m",
+                       "*6\r\n$4\r\nkind\r\n$6\r\nmember\r\n$4\r\nlive\r\n:1\r\n");
+    assert_non_null(
+        strstr(desk_run(desk, "QUIPU.INSPECT p node"), "$5\r\nlease\r\n*5\r\n:3\r\n:60000\r\n"));
+    desk_assert(desk, "QUIPU.INSPECT s n", "$-1\r\n");
+    desk_assert(desk, "QUIPU.INSPECT s m n", "-ERR syntax error\r\n");
     desk_assert(desk, "QUIPU.INSPECT nothing", "$-1\r\n");
     desk->session.protocol = 3;
     desk_assert_begins(desk, "QUIPU.INSPECT a", "%5\r\n");

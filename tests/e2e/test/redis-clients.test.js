@@ -107,6 +107,48 @@ test("ioredis: publish reaches subscribers and pattern subscribers", async () =>
   assert.equal(await publisher.publish("news", "three"), 0);
 });
 
+test("ioredis: a transaction, MONITOR, and a connection that was ended is opened anew", async () => {
+  const client = ioredis();
+  assert.deepEqual(await client.multi().incr("tx:a").incrby("tx:a", 4).get("tx:a").exec(), [
+    [null, 1],
+    [null, 5],
+    [null, "5"],
+  ]);
+  const monitor = await client.monitor();
+  const seen = [];
+  monitor.on("monitor", (time, args) => seen.push(args.join(" ")));
+  await client.incr("tx:seen");
+  await until(() => seen.some((line) => /^incr tx:seen$/i.test(line)), () => seen.join("\n"));
+  monitor.disconnect();
+  const reconnected = once(client, "ready");
+  await db.call("CLIENT", "KILL", "ID", String(await client.client("ID")));
+  await within(10_000, "a new connection", reconnected);
+  assert.equal(await client.incr("tx:a"), 6);
+});
+
+test("node-redis: a connection that was ended is opened anew, subscriptions too", async () => {
+  const client = await nodeRedis(2);
+  const listener = await nodeRedis(3);
+  const heard = [];
+  try {
+    await listener.subscribe("nr:again", (text) => heard.push(text));
+    assert.deepEqual(await client.multi().incr("nr:tx").incrBy("nr:tx", 2).exec(), [1, 3]);
+    for (const one of [client, listener]) {
+      const reconnected = new Promise((resolve) => one.once("ready", resolve));
+      const lines = await db.call("CLIENT", "LIST");
+      const flag = one === listener ? "P" : "N";
+      const line = lines.split("\n").find((text) => text.includes(`flags=${flag}`) && text.includes("node-redis"));
+      await db.call("CLIENT", "KILL", "ADDR", /addr=(\S+)/.exec(line)[1]);
+      await within(10_000, "a new connection", reconnected);
+    }
+    assert.equal(await client.incr("nr:tx"), 4);
+    await until(async () => (await client.publish("nr:again", "hello")) === 1 && heard.length, () => `${heard}`);
+  } finally {
+    client.destroy();
+    listener.destroy();
+  }
+});
+
 for (const RESP of [2, 3]) {
   test(`node-redis over RESP${RESP}`, async () => {
     const client = await nodeRedis(RESP);

@@ -94,6 +94,7 @@ void db_print_limits(void)
         {"a user's selectors", LIMIT_SELECTORS, "", "ACL SETUSER is refused"},
         {"a user's name", LIMIT_USER_NAME, "bytes", "ACL SETUSER is refused"},
         {"a TLS handshake", 10, "s", "the connection is closed"},
+        {"TLS handshakes under way", TLS_GREETINGS_MAX, "a worker", "the oldest is closed"},
         {"other members of a cluster", LIMIT_PEERS, "", "a further one is refused"},
         {"incarnations known", LIMIT_ORIGINS, "", "a further one is refused"},
         {"one replica's part of a counter, plus or minus", (unsigned long long)LIMIT_TOTAL, "",

@@ -15,6 +15,7 @@
 
 struct stream;
 struct farewell;
+struct tls_session;
 
 struct loop {
     int epoll_fd;
@@ -38,6 +39,8 @@ struct loop {
     struct stream *flush_first;         // output to send
     struct buf spares[LOOP_SPARES_MAX]; // empty output buffers with memory
     unsigned spares_count;
+    struct tls_session *greeting_oldest, *greeting_newest; // that others have begun
+    unsigned greetings_count;
     struct farewell *farewell_first; // newest first
     unsigned farewells_count;
 };
@@ -59,11 +62,13 @@ struct ssl_st; // OpenSSL's SSL
 struct tls_session {
     struct ssl_st *ssl; // NULL: nothing has come yet
     struct tls *tls;
-    struct stream *stream;        // the stream's; the rest is tls.c's
-    struct loop_timer greeting;   // set while the handshake is under way
-    char *server;                 // the host that was dialed, or NULL
-    const char *fault_of, *fault; // why it failed
-    bool wants_write;             // after -EAGAIN: else it wants to read
+    struct stream *stream;             // the stream's; the rest is tls.c's
+    struct loop_timer greeting;        // set while the handshake is under way
+    char *server;                      // the host that was dialed, or NULL
+    const char *fault_of, *fault;      // why it failed
+    bool wants_write;                  // after -EAGAIN: else it wants to read
+    struct tls_session *older, *newer; // among the loop's greetings
+    bool is_listed;
 };
 // `server`: who is dialed; NULL: the connection was accepted. NULL: no memory.
 struct tls_session *tls_session_new(struct tls *tls, const struct endpoint *server);

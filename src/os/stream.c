@@ -99,6 +99,37 @@ static void release_out(struct stream *stream)
     buf_init(&stream->out, heap_system());
 }
 
+// ---- handshakes that others have begun: what OpenSSL needs for one is large, so they are counted
+
+static void list_greeting(struct loop *loop, struct tls_session *tls)
+{
+    tls->is_listed = true;
+    tls->older = loop->greeting_newest;
+    tls->newer = NULL;
+    if (tls->older)
+        tls->older->newer = tls;
+    else
+        loop->greeting_oldest = tls;
+    loop->greeting_newest = tls;
+    loop->greetings_count++;
+}
+
+static void unlist_greeting(struct loop *loop, struct tls_session *tls)
+{
+    if (!tls->is_listed)
+        return;
+    tls->is_listed = false;
+    if (tls->older)
+        tls->older->newer = tls->newer;
+    else
+        loop->greeting_oldest = tls->newer;
+    if (tls->newer)
+        tls->newer->older = tls->older;
+    else
+        loop->greeting_newest = tls->older;
+    loop->greetings_count--;
+}
+
 // ---- the end
 
 static void finish(struct stream *stream, bool is_orderly)
@@ -117,8 +148,10 @@ static void finish(struct stream *stream, bool is_orderly)
     release_out(stream);
     stream->watch.fd = -1;
     stream->is_closing = true;
-    if (stream->tls)
+    if (stream->tls) {
         loop_timer_clear(loop, &stream->tls->greeting);
+        unlist_greeting(loop, stream->tls);
+    }
     if (stream->tls && is_orderly)
         tls_session_end(stream->tls);
     if (is_orderly && !stream->is_ended)
@@ -436,6 +469,13 @@ static void set_open(struct stream *stream)
 // Goes on with the handshake. The stream may be gone after it.
 static void greet(struct stream *stream)
 {
+    struct loop *loop = stream->loop;
+    if (!stream->tls->ssl && !stream->is_dialed) {
+        // Who means it needs milliseconds: the oldest is the least likely to.
+        if (loop->greetings_count >= TLS_GREETINGS_MAX)
+            stream_abort(loop->greeting_oldest->stream, -ETIMEDOUT);
+        list_greeting(loop, stream->tls);
+    }
     int outcome = tls_session_greet(stream->tls, stream->watch.fd);
     if (outcome == -EAGAIN) {
         update_events(stream);
@@ -443,6 +483,7 @@ static void greet(struct stream *stream)
         stream_abort(stream, outcome);
     } else {
         stream->is_greeting = false;
+        unlist_greeting(loop, stream->tls);
         loop_timer_clear(stream->loop, &stream->tls->greeting);
         set_open(stream);
     }

@@ -7,7 +7,8 @@
 #pragma once
 #include <stdbool.h>
 
-#define TLS_TEXT_MAX 400
+#define TLS_TEXT_MAX      400
+#define TLS_GREETINGS_MAX 1024 // handshakes under way on a loop; beyond, the oldest is given up
 
 enum tls_clients { // whether those that connect must show a certificate of the CA
     TLS_CLIENTS_NO,

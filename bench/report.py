@@ -143,6 +143,21 @@ def read(rows):
     return ["### Reads, server CPU an operation (MGET: of 32 keys)", ""] + table(head, body), Verdict()
 
 
+def sets(rows, memory, sadd_target, member_target):
+    verdict = Verdict()
+    body = []
+    for row in rows:
+        ratio = row["quipu"]["server_us"] / row["redis"]["server_us"]
+        is_add = row["what"].startswith("SADD")
+        shown = verdict.of(ratio, sadd_target) if is_add else f"{ratio:.2f} ×"
+        body.append([row["what"], us(row["redis"]), us(row["quipu"]), shown])
+    lines = ["### A set of a million 16-byte members, pipeline 16, server CPU an operation", ""]
+    lines += table(["", "Redis us", "quipu us", "of Redis"], body)
+    shown = verdict.of(memory["quipu"], member_target, "{:.0f} bytes")
+    lines += ["", f"Resident memory a member: Redis {memory['redis']:.0f} bytes, quipu {shown}."]
+    return lines, verdict
+
+
 def restart(rows):
     body = [[row["server"], f"{row['ms']:.0f} ms"] for row in rows]
     lines = [f"### From the start of the process to its first answer, {rows[0]['keys']:,} counters, after kill -9", ""]

@@ -6,7 +6,9 @@
 
 enum {
     FLAG_LIFE = 1u << 0,
-    FLAG_LATER = 1u << 1, // the last write of the cell was not one of the life
+    FLAG_LATER = 1u << 1,    // the last write of the cell was not one of the life; without LIFE, a
+                             // FLAG_FRESH one
+    FLAG_FRESH = FLAG_LATER, // begun by the last write, of 1, uncut: nothing follows
     FLAG_CUT = 1u << 2,
     FLAG_RECORD = 1u << 3,
     FLAG_BASE = 1u << 4,

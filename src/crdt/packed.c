@@ -115,12 +115,17 @@ bool packed_read_plain(struct span packed, struct plain_cell *out_cell)
     if (len == 0 || len >= PACKED_PLAIN_MAX || (len + 1 < packed.len && at[len] != 0))
         return false;
     unsigned flags = *at++;
-    if ((flags & ~(unsigned)FLAG_TYPED) != FLAG_LIFE)
+    unsigned life = flags & ~(unsigned)FLAG_TYPED;
+    if (life != FLAG_LIFE && life != FLAG_FRESH)
         return false;
     out_cell->type = flags & FLAG_TYPED ? (enum cell_type) * at++ : CELL_COUNTER;
     out_cell->origin = (uint16_t)take_varint(&at);
     out_cell->sequence = take_varint(&at);
-    out_cell->birth = out_cell->sequence - take_varint(&at);
+    out_cell->birth = out_cell->sequence;
+    out_cell->total = 1;
+    if (life == FLAG_FRESH)
+        return true;
+    out_cell->birth -= take_varint(&at);
     uint64_t zigzag = take_varint(&at);
     out_cell->total = (int64_t)(zigzag >> 1 ^ (0 - (zigzag & 1)));
     return true;

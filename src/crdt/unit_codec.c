@@ -5,6 +5,7 @@
 //   unit    head, key (v length, bytes), sub-key (the same; not for UNIT_KEY), cells
 //   head    bits 0-2 kind, bits 3-7 cells - 1; 31 there: v (cells - 1) follows
 //   cell    flags, [MORE: flags above bit 7], [TYPED: type], v origin, v sequence,
+//           [FRESH: a life of 1, begun and last written at `sequence`]
 //           [LIFE: [LATER: v sequence - write], v write - birth, z total,
 //                  [CUT: v write - cut_write, [not 0: z total - cut_total]]]
 //           [RECORD: v sequence - reset, v entries, entries]
@@ -27,10 +28,18 @@
 #define ENTRY_BYTES_MAX (6 * VARINT_BYTES_MAX)
 #define ENTRY_BYTES_MIN 4
 
+static bool is_fresh(const struct cell *cell)
+{
+    return cell->birth && cell->birth == cell->sequence && cell->write == cell->sequence &&
+           cell->total == 1 && !cell->cut_write;
+}
+
 static unsigned flags_of(const struct cell *cell)
 {
     unsigned flags = cell->type != CELL_COUNTER ? FLAG_TYPED : 0;
-    if (cell->birth)
+    if (is_fresh(cell))
+        flags |= FLAG_FRESH;
+    else if (cell->birth)
         flags |= FLAG_LIFE | (cell->sequence != cell->write ? FLAG_LATER : 0u) |
                  (cell->cut_write ? FLAG_CUT : 0u);
     if (cell->reset)
@@ -304,7 +313,7 @@ int cell_read(struct reader *reader, struct cell_source *source, struct unit *un
     uint16_t origin = read_origin(reader, source->map, &source->met);
     uint64_t sequence = reader_varint(reader);
     expect(reader, type < CELL_TYPES_COUNT && sequence > 0);
-    expect(reader, flags & FLAG_LIFE || !(flags & (FLAG_LATER | FLAG_CUT)));
+    expect(reader, flags & FLAG_LIFE || !(flags & FLAG_CUT));
     expect(reader, flags <= FLAGS_ALL && !!(flags & FLAG_MORE) == (flags > UINT8_MAX));
     expect(reader, !(flags & FLAG_BASE) || !(flags & FLAG_BASE_CUT));
     if (reader->failed)
@@ -316,6 +325,8 @@ int cell_read(struct reader *reader, struct cell_source *source, struct unit *un
     cell->sequence = sequence;
     if (flags & FLAG_LIFE)
         read_life(reader, flags, cell);
+    else if (flags & FLAG_FRESH)
+        cell_renew(cell, sequence);
     int fault = flags & FLAG_RECORD ? read_record(reader, source, unit->heap, cell) : 0;
     if (flags & FLAG_BASE)
         read_base(reader, cell);

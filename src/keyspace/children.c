@@ -172,7 +172,7 @@ int record_found_children(struct keyspace *keyspace, struct record *parent)
 static void list(struct children *children, struct record *child)
 {
     struct child_list *all = &children->list;
-    record_links(child)->place = all->count;
+    *record_place(child) = all->count;
     *place_of(all, all->count++) = child;
 }
 
@@ -180,10 +180,10 @@ static void unlist(struct keyspace *keyspace, struct children *children, struct 
 {
     struct child_list *all = &children->list;
     struct record *last = *place_of(all, --all->count);
-    uint32_t place = record_links(child)->place;
+    uint32_t place = *record_place(child);
     *place_of(all, place) = last;
-    record_links(last)->place = place;
-    record_links(child)->place = NOWHERE;
+    *record_place(last) = place;
+    *record_place(child) = NOWHERE;
     give_back(all, keyspace->heap);
 }
 
@@ -195,19 +195,19 @@ void record_link(struct record *parent, struct record *child)
         children->tokens += record_kind(child) == UNIT_TOKEN;
         return;
     }
-    record_links(child)->place = NOWHERE;
+    *record_place(child) = NOWHERE;
     if (record_kind(child) != UNIT_MEMBER)
         list(children, child);
 }
 
 void record_unlink(struct keyspace *keyspace, struct record *child)
 {
-    struct record *parent = record_links(child)->parent;
+    struct record *parent = *record_parent_link(child);
     struct children *children = children_of(parent);
     bool is_attached = kind_is_attached(record_kind(child));
     if (record_kind(child) != UNIT_MEMBER && !is_attached)
         unlist(keyspace, children, child);
-    assert(is_attached || record_links(child)->place == NOWHERE);
+    assert(is_attached || *record_place(child) == NOWHERE);
     children->tokens -= record_kind(child) == UNIT_TOKEN;
     children->records--;
     record_trim_children(keyspace, parent);
@@ -215,7 +215,7 @@ void record_unlink(struct keyspace *keyspace, struct record *child)
 
 struct record *record_parent(const struct record *record)
 {
-    return record_kind(record) == UNIT_KEY ? NULL : record_links(record)->parent;
+    return record_kind(record) == UNIT_KEY ? NULL : *record_parent_link(record);
 }
 
 // ---- what there is
@@ -246,10 +246,10 @@ struct record *record_first_child(const struct record *parent)
 
 struct record *record_next_child(const struct record *child)
 {
-    const struct child_links *links = record_links(child);
-    uint32_t next = links->place + 1;
-    bool is_any = next < record_children_count(links->parent);
-    return is_any ? record_child_at(links->parent, next) : NULL;
+    const struct record *parent = *record_parent_link(child);
+    uint32_t next = *record_place(child) + 1;
+    bool is_any = next < record_children_count(parent);
+    return is_any ? record_child_at(parent, next) : NULL;
 }
 
 uint32_t record_members_count(const struct record *parent)
@@ -312,7 +312,7 @@ static void count_live(struct children *children, uint32_t state, uint32_t diffe
 void record_child_marked(struct keyspace *keyspace, struct record *child, uint32_t before,
                          uint32_t after)
 {
-    struct children *children = children_of(record_links(child)->parent);
+    struct children *children = children_of(*record_parent_link(child));
     count_live(children, before, (uint32_t)-1);
     count_live(children, after, 1);
     if (state_kind(after) != UNIT_MEMBER || !((before ^ after) & RECORD_LIVE))
@@ -335,7 +335,7 @@ bool record_is_stale(const struct record *record)
 {
     uint32_t state = atomic_load_explicit(&record->state, memory_order_acquire);
     return state_kind(state) != UNIT_KEY && (state & RECORD_LIVE) &&
-           state >> STATE_GENERATION_SHIFT != record_generation(record_links(record)->parent);
+           state >> STATE_GENERATION_SHIFT != record_generation(*record_parent_link(record));
 }
 
 static struct stale_list *stale_of(const struct children *children, uint32_t generation)
@@ -354,7 +354,7 @@ static void move_others(struct record *parent, struct child_list *from, struct c
         if (record_kind(child) == UNIT_MEMBER)
             continue;
         *place_of(from, i) = NULL;
-        record_links(child)->place = to->count;
+        *record_place(child) = to->count;
         *place_of(to, to->count++) = child;
         uint32_t state = atomic_load(&child->state), moved;
         do {
@@ -403,16 +403,15 @@ bool record_is_release_due(const struct record *parent)
 static void take(struct record *child, struct record **place)
 {
     *place = NULL;
-    record_links(child)->place = NOWHERE;
+    *record_place(child) = NOWHERE;
     atomic_fetch_and(&child->state, ~(uint32_t)RECORD_LIVE);
-    atomic_store_explicit(&child->value, 0, memory_order_relaxed);
 }
 
 void record_unstale(struct record *child)
 {
-    struct children *children = children_of(record_links(child)->parent);
+    struct children *children = children_of(*record_parent_link(child));
     struct stale_list *stale = stale_of(children, record_generation(child));
-    take(child, place_of(&stale->list, record_links(child)->place));
+    take(child, place_of(&stale->list, *record_place(child)));
 }
 
 bool record_has_stale(const struct record *parent)

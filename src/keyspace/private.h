@@ -15,18 +15,15 @@ struct wide {        // cells that do not fit in their record, in memory of thei
     uint8_t cells[]; // behind the family, which begins aligned, in a parent
 };
 
-struct child_links { // of a member or lease, between the record's head and its bytes
-    struct record *parent;
-    uint32_t place; // not of what is attached: in the key's array of what is shown, or of what was
-                    // (children.c)
-};
-
 static inline bool kind_is_attached(enum unit_kind kind)
 {
     return kind == UNIT_TOKEN || kind == UNIT_DEADLINE;
 }
 
-// Behind the head: the links of a child, then key, member or owner, then room for the packed cells.
+// Behind the head of a key: the key, then room for the packed cells. Of a child: its place in the
+// key's array (children.c; attached ones have none), which fills the head up, the parent's address,
+// then member or owner, then the room. A member's block begins behind `value`: it is 1 while the
+// member is live, so it is not kept.
 // The room of a wide record has the address of its cells, that of one removed the next such record.
 struct record {
     _Atomic int64_t value;
@@ -35,8 +32,9 @@ struct record {
     uint8_t bytes[];
 };
 
-#define RECORD_ROOM_MIN 12u // at least; a block's size is a multiple of 8
-#define RECORD_ROOM_KEY 20u // of a key and a retry token: numbers are large there
+#define RECORD_ROOM_MIN    12u // at least; a block's size is a multiple of 8
+#define RECORD_ROOM_MEMBER 8u  // one add, while sequences and origins are small
+#define RECORD_ROOM_KEY    20u // of a key and a retry token: numbers are large there
 
 #define STATE_TYPE_SHIFT 8
 #define STATE_KIND_SHIFT 12
@@ -69,9 +67,14 @@ static inline enum unit_kind record_kind(const struct record *record)
     return state_kind(atomic_load_explicit(&record->state, memory_order_relaxed));
 }
 
-static inline struct child_links *record_links(const struct record *record)
+static inline uint32_t *record_place(const struct record *child)
 {
-    return (struct child_links *)(uintptr_t)(record + 1); // padded to a multiple of 8
+    return (uint32_t *)(uintptr_t)child->bytes;
+}
+
+static inline struct record **record_parent_link(const struct record *child)
+{
+    return (struct record **)(uintptr_t)(child + 1); // its size is a multiple of 8
 }
 
 static inline size_t record_len(const struct record *record)

@@ -6,24 +6,24 @@
 #include "base/hash.h"
 #include "keyspace/private.h"
 
-// What hangs on a key without being part of what it shows is on no list of it: one pointer.
-static inline size_t links_size(enum unit_kind kind)
-{
-    if (kind == UNIT_KEY)
-        return 0;
-    return kind_is_attached(kind) ? sizeof(struct record *) : sizeof(struct child_links);
-}
-
 static inline size_t head_size(enum unit_kind kind)
 {
     return kind == UNIT_KEY ? offsetof(struct record, bytes)
-                            : sizeof(struct record) + links_size(kind);
+                            : sizeof(struct record) + sizeof(struct record *);
+}
+
+// What of the head is not in the block.
+static inline size_t missing_size(enum unit_kind kind)
+{
+    return kind == UNIT_MEMBER ? offsetof(struct record, change) : 0;
 }
 
 static inline size_t with_room(enum unit_kind kind, size_t used)
 {
     bool is_large = kind == UNIT_KEY || kind == UNIT_TOKEN;
     size_t room = is_large ? RECORD_ROOM_KEY : RECORD_ROOM_MIN;
+    if (kind == UNIT_MEMBER)
+        room = RECORD_ROOM_MEMBER;
     return (used + room + SLAB_STEP - 1) & ~(size_t)(SLAB_STEP - 1);
 }
 
@@ -47,16 +47,18 @@ struct record *record_new(struct keyspace *keyspace, const struct address *addre
 {
     struct span bytes = address->kind == UNIT_KEY ? address->key : address->sub;
     assert(bytes.len <= LIMIT_KEY_BYTES);
-    size_t size = size_of(address->kind, bytes.len);
-    struct record *record = slab_alloc(&keyspace->slab, size);
-    if (!record)
+    size_t missing = missing_size(address->kind);
+    size_t size = size_of(address->kind, bytes.len) - missing;
+    uint8_t *block = slab_alloc(&keyspace->slab, size);
+    if (!block)
         return NULL;
-    memset(record, 0, size);
+    memset(block, 0, size);
+    struct record *record = (struct record *)(void *)(block - missing);
     atomic_init(&record->change, bytes.len);
     atomic_init(&record->state,
                 (uint32_t)type << STATE_TYPE_SHIFT | (uint32_t)address->kind << STATE_KIND_SHIFT);
     if (parent)
-        record_links(record)->parent = parent;
+        *record_parent_link(record) = parent;
     if (bytes.len)
         memcpy(own_start(record), bytes.ptr, bytes.len);
     atomic_fetch_add_explicit(&keyspace->records_count, 1, memory_order_relaxed);
@@ -66,7 +68,10 @@ struct record *record_new(struct keyspace *keyspace, const struct address *addre
 void record_free(struct keyspace *keyspace, struct record *record)
 {
     atomic_fetch_sub_explicit(&keyspace->records_count, 1, memory_order_relaxed);
-    slab_free(&keyspace->slab, record, size_of(record_kind(record), record_len(record)));
+    enum unit_kind kind = record_kind(record);
+    size_t missing = missing_size(kind);
+    slab_free(&keyspace->slab, (uint8_t *)record + missing,
+              size_of(kind, record_len(record)) - missing);
 }
 
 bool record_is_at(const struct record *record, const struct address *address)
@@ -76,7 +81,7 @@ bool record_is_at(const struct record *record, const struct address *address)
     if (address->kind == UNIT_KEY)
         return span_is_equal(own_bytes(record), address->key);
     return span_is_equal(own_bytes(record), address->sub) &&
-           span_is_equal(own_bytes(record_links(record)->parent), address->key);
+           span_is_equal(own_bytes(*record_parent_link(record)), address->key);
 }
 
 uint64_t keyspace_hash(const struct keyspace *keyspace, const struct address *address)
@@ -100,7 +105,7 @@ uint32_t record_flags(const struct record *record)
     // Acquire: pairs with record_mark, so that LIVE comes with the value that made it so.
     uint32_t state = atomic_load_explicit(&record->state, memory_order_acquire);
     if (state_kind(state) != UNIT_KEY && (state & RECORD_LIVE) &&
-        state >> STATE_GENERATION_SHIFT != record_generation(record_links(record)->parent))
+        state >> STATE_GENERATION_SHIFT != record_generation(*record_parent_link(record)))
         state &= ~(uint32_t)RECORD_LIVE; // its whole set was deleted
     return state & STATE_FLAGS;
 }
@@ -112,12 +117,14 @@ enum cell_type record_type(const struct record *record)
 
 int64_t record_value(const struct record *record)
 {
+    if (record_kind(record) == UNIT_MEMBER)
+        return record_flags(record) & RECORD_LIVE;
     return atomic_load_explicit(&record->value, memory_order_relaxed);
 }
 
 int64_t record_value_now(const struct record *record)
 {
-    return atomic_load(&record->value);
+    return record_kind(record) == UNIT_MEMBER ? record_value(record) : atomic_load(&record->value);
 }
 
 struct address record_address(const struct record *record)
@@ -126,7 +133,7 @@ struct address record_address(const struct record *record)
     if (address.kind == UNIT_KEY) {
         address.key = own_bytes(record);
     } else {
-        address.key = own_bytes(record_links(record)->parent);
+        address.key = own_bytes(*record_parent_link(record));
         address.sub = own_bytes(record);
     }
     return address;
@@ -212,7 +219,8 @@ static void drop_wide(struct keyspace *keyspace, struct record *record)
 
 size_t record_memory(const struct record *record)
 {
-    size_t bytes = size_of(record_kind(record), record_len(record));
+    enum unit_kind kind = record_kind(record);
+    size_t bytes = size_of(kind, record_len(record)) - missing_size(kind);
     return has(record, STATE_WIDE) ? bytes + ((const struct wide *)room_pointer(record))->bytes
                                    : bytes;
 }
@@ -338,6 +346,8 @@ int record_found_family(struct keyspace *keyspace, struct record *record)
 
 int64_t record_shift(struct record *record, int64_t difference)
 {
+    if (record_kind(record) == UNIT_MEMBER)
+        return record_value(record); // told by its mark
     return (int64_t)((uint64_t)atomic_fetch_add(&record->value, difference) + (uint64_t)difference);
 }
 

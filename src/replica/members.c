@@ -169,7 +169,8 @@ int replica_set_add(struct replica *replica, struct record *set, enum cell_type 
 {
     struct address address = member_of(set, member);
     type = type_for(set, type);
-    struct record *record = cells_record(replica, &address, type);
+    uint64_t hash = keyspace_hash(replica->keyspace, &address);
+    struct record *record = keyspace_obtain(replica->keyspace, &address, hash, type);
     if (!record || members_ready(replica, record))
         return -ENOMEM;
     *out_added = !is_live(record);

@@ -254,6 +254,7 @@ static void the_layout_is_what_it_says(void **state)
 {
     (void)state;
     READ("\x00\x01k\x01\x00\x05\x00\x02");                         // a life
+    READ("\x00\x01k\x02\x00\x05");                                 // a fresh one
     READ("\x00\x01k\x03\x00\x05\x04\x00\x02");                     // with a later write
     READ("\x00\x01k\x05\x00\x05\x01\x02\x01\x02");                 // cut in part
     READ("\x00\x01k\x05\x00\x05\x01\x02\x00");                     // cut whole
@@ -277,7 +278,6 @@ static void what_a_cell_cannot_be_is_refused(void **state)
     REFUSED("\x00\x01k\x01\x00\x05\x06\x02");                     // born before 0
     REFUSED("\x00\x01k\x03\x00\x05\x05\x00\x02");                 // written at 0
     REFUSED("\x00\x01k\x05\x00\x05\x01\x02\x02\x02");             // cut before the birth
-    REFUSED("\x00\x01k\x02\x00\x05\x00");                         // a later write of no life
     REFUSED("\x00\x01k\x04\x00\x05\x00");                         // a cut of no life
     REFUSED("\x00\x01k\x40\x09\x00\x05");                         // an unknown type
     REFUSED("\x00\x01k\x30\x00\x05\x00\0\0\0\0\0\0\0\0\x02\x00"); // a base both live and cut

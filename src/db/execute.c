@@ -21,6 +21,7 @@ struct block {
     bool is_any_write;
     bool is_queueing; // of the client: between MULTI and EXEC
     bool is_busy;     // a script takes long
+    bool is_plain;    // neither
     bool is_mixed;    // not all of one command
     bool is_fault;    // the parser's, behind the last request
 };
@@ -421,6 +422,8 @@ static bool refuse_busy(struct block *block, struct run *run, unsigned i)
 
 static bool do_one(struct block *block, struct run *run, unsigned i)
 {
+    if (block->is_plain)
+        return run_one(block, run, i);
     if (block->is_busy && refuse_busy(block, run, i))
         return true;
     return block->is_queueing ? queue_one(block, run, i) : run_one(block, run, i);
@@ -468,6 +471,7 @@ static size_t execute_block(struct client *client, struct span input)
                           .ahead = is_silent ? 1 : DB_AHEAD,
                           .is_queueing = client->session.is_queueing};
     block.is_busy = gate_pass(&client->worker->db->gate) == GATE_BUSY; // no record is held here
+    block.is_plain = !block.is_busy && !block.is_queueing;
     parse_ahead(&block);
     if (block.count && is_silent) {
         run_silent(&block, gate_has_failed(&client->worker->db->gate));

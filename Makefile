@@ -21,7 +21,7 @@ CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -pthread $(ARCH) $(CFLAGS_$(MODE)) $(WARN
 	-I/usr/share/include/llhttp -I/usr/include/lua5.1 -MMD -MP $(CFLAGS)
 LIBS := -lurcu-qsbr -lurcu-cds -lurcu-common -llua5.1 -lssl -lcrypto -lz -lm -pthread
 
-ROOMS := base crdt keyspace wire journal node replica command script os db service realtime cli
+ROOMS := base crdt keyspace wire journal node replica command client script os db service realtime cli
 MAIN := src/cli/main.c
 ROOM_SOURCES := $(filter-out $(MAIN),$(foreach r,$(ROOMS),$(wildcard src/$(r)/*.c)))
 SIM_SOURCES := $(wildcard sim/*.c)

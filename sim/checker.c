@@ -81,6 +81,7 @@ void checker_node(struct world *world, unsigned node)
     deadlines_check(world, node);
     visitors_check(world, node);
     stock_check(world, node);
+    clients_check(world, node);
     check_seen(world, node, false);
 }
 
@@ -116,12 +117,14 @@ static void count_records(void *ctx, struct record *record)
     bool is_kept = record_address(record).kind == UNIT_TOKEN ||
                    record_address(record).kind == UNIT_DEADLINE ||
                    (record_flags(record) & RECORD_MORTAL) || record_has_tokens(record);
+    if (record_has_live_child(record))
+        return; // claims on what closed incarnations left
     left->count += !(record_flags(record) & RECORD_LIVE) && (left->is_cleared || !is_kept);
 }
 
 // Former members keep everything from being stable until their history is closed; and of a closed
 // one whose last copies went with their disks nobody can ever say that it is complete.
-static bool is_held_up(const struct sim_node *self)
+bool checker_is_held_up(const struct sim_node *self)
 {
     const struct node *brain = replica_node(self->replica);
     for (uint16_t i = 0; i < brain->members_count; i++) {
@@ -142,7 +145,7 @@ bool checker_is_collected(struct world *world)
         struct replica *replica = world->node[node].replica;
         struct leftovers left = {.is_cleared = workload_is_cleared(world)};
         uint64_t cursor = 0;
-        if (!replica || is_held_up(&world->node[node]))
+        if (!replica || checker_is_held_up(&world->node[node]))
             continue;
         do {
             cursor = keyspace_scan(replica_keyspace(replica), cursor, 1000, count_records, &left);

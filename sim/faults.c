@@ -64,6 +64,7 @@ static void replace_disk(struct world *world, unsigned node, struct disk *disk,
 void fault_mark_optional(struct world *world)
 {
     stock_mark_optional(world);
+    world->clients.is_uncertain = true;
     for (unsigned unit = 0; unit < GHOST_UNITS; unit++) {
         struct ghost_unit *list = &world->log.unit[unit];
         for (size_t i = 0; i < list->count; i++) {

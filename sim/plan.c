@@ -66,6 +66,7 @@ void plan_draw(struct plan *plan, struct prng *prng)
                           .joiners_count = (unsigned)PICK(prng, 0, 0, 1, 1),
                           .is_join_narrow = prng_below(prng, 2),
                           .has_owners = prng_below(prng, 2),
+                          .has_clients = prng_below(prng, 2),
                           .is_cleared = prng_below(prng, 2),
                           .commit_ms = PICK(prng, 1, 10, 10, 100),
                           .delay_ms = PICK(prng, 1, 5, 40),

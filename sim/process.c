@@ -122,6 +122,7 @@ static struct replica_options options_of(struct world *world, struct sim_node *s
                                       .sketch_bytes = world->plan.sketch_bytes,
                                       .token_window_ms = world->plan.token_window_ms,
                                       .clock_skew_ms = TOKENS_SKEW_MS,
+                                      .buried_ms = 2 * WORLD_OLD_MS,
                                       .scan_step = world->plan.scan_step};
     random_incarnation(world, &options.fresh);
     random_incarnation(world, &options.spare);

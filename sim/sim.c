@@ -30,7 +30,8 @@ static void sum_up(struct total *total, const struct world *world)
 static void print_counts(const struct world_counts *counts)
 {
     printf("did: %llu adds, %llu resets, %llu sets, %llu members, %llu visits, %llu sales, %llu "
-           "refused, %llu token adds, %llu retries, %llu tokens forgotten, %llu leaps, %llu "
+           "refused, %llu counted, %llu token adds, %llu retries, %llu tokens forgotten, %llu "
+           "leaps, %llu "
            "expiries, %llu expired, "
            "%llu heartbeats, "
            "%llu commits, "
@@ -40,15 +41,15 @@ static void print_counts(const struct world_counts *counts)
            (unsigned long long)counts->adds, (unsigned long long)counts->resets,
            (unsigned long long)counts->sets, (unsigned long long)counts->members,
            (unsigned long long)counts->visits, (unsigned long long)counts->sales,
-           (unsigned long long)counts->refused, (unsigned long long)counts->tokens,
-           (unsigned long long)counts->retries, (unsigned long long)counts->forgotten,
-           (unsigned long long)counts->leaps, (unsigned long long)counts->expiries,
-           (unsigned long long)counts->expired, (unsigned long long)counts->heartbeats,
-           (unsigned long long)counts->commits, (unsigned long long)counts->snapshots,
-           (unsigned long long)counts->walks, (unsigned long long)counts->collected,
-           (unsigned long long)counts->restarts, (unsigned long long)counts->joins,
-           (unsigned long long)counts->renewals, (unsigned long long)counts->refusals,
-           (unsigned long long)counts->forgettings);
+           (unsigned long long)counts->refused, (unsigned long long)counts->counted,
+           (unsigned long long)counts->tokens, (unsigned long long)counts->retries,
+           (unsigned long long)counts->forgotten, (unsigned long long)counts->leaps,
+           (unsigned long long)counts->expiries, (unsigned long long)counts->expired,
+           (unsigned long long)counts->heartbeats, (unsigned long long)counts->commits,
+           (unsigned long long)counts->snapshots, (unsigned long long)counts->walks,
+           (unsigned long long)counts->collected, (unsigned long long)counts->restarts,
+           (unsigned long long)counts->joins, (unsigned long long)counts->renewals,
+           (unsigned long long)counts->refusals, (unsigned long long)counts->forgettings);
     printf("faults: %llu lost, %llu doubled, %llu overtaken", (unsigned long long)counts->drops,
            (unsigned long long)counts->duplicates, (unsigned long long)counts->reorders);
     for (unsigned fault = 0; fault < FAULTS_COUNT; fault++)

@@ -388,6 +388,9 @@ void workload_requests(void *ctx, struct replica *replica)
         return;
     carry_out_order(world, requests->node);
     owners_requests(world, requests->node);
+    clients_requests(world, requests->node);
+    if (world->is_clearing)
+        clients_clear(world, requests->node);
     if (world->is_clearing)
         stock_clear(world, requests->node);
     if (world->is_clearing)
@@ -404,5 +407,5 @@ bool workload_is_cleared(struct world *world)
                 return false;
         }
     }
-    return stock_is_cleared(world);
+    return stock_is_cleared(world) && clients_are_cleared(world);
 }

@@ -10,7 +10,7 @@
 #define BUSY_MS  4000
 #define QUIET_MS 20000
 // Longest back-off, handshakes, silent links and a walk, several times over.
-#define EVEN_MS      60000
+#define EVEN_MS      120000
 #define COLLECTED_MS 60000
 #define CLEARED_MS   60000
 
@@ -90,6 +90,7 @@ void world_init(struct world *world, const struct world_options *options)
         init_node(world, node);
     world->nodes_count = world->plan.nodes_count;
     owners_init(world);
+    clients_init(world);
     if (options->plan) {
         world->op_ms = world->fault_ms = world->phase_ms = WORLD_NEVER;
         return;
@@ -119,6 +120,7 @@ void world_deinit(struct world *world)
     net_free(world);
     owners_deinit(world);
     stock_deinit(world);
+    clients_deinit(world);
     ghost_log_deinit(&world->log);
 }
 
@@ -139,7 +141,7 @@ static uint64_t node_due(const struct sim_node *self)
 
 static uint64_t next_due(const struct world *world)
 {
-    uint64_t due = earlier(net_due(world), owners_due(world));
+    uint64_t due = earlier(net_due(world), earlier(owners_due(world), clients_due(world)));
     for (unsigned node = 0; node < WORLD_NODES_MAX; node++)
         due = earlier(due, node_due(&world->node[node]));
     if (world->is_calm)
@@ -223,6 +225,7 @@ static void turn(struct world *world)
     for (unsigned node = 0; node < WORLD_NODES_MAX && !world->violation[0]; node++)
         turn_node(world, node);
     owners_turn(world);
+    clients_turn(world);
     if (!world->is_calm)
         turn_clients(world);
     else if (world->is_clearing && world->now_ms >= world->clear_ms)
@@ -255,6 +258,8 @@ static bool run_until(struct world *world, bool (*is_done)(struct world *world),
 // Even, leases too, everything dead collected, and even still.
 static bool settle(struct world *world, const char *when)
 {
+    if (!run_until(world, clients_are_gone, EVEN_MS))
+        world_violate(world, "clients cannot leave %d s after %s", EVEN_MS / 1000, when);
     if (!run_until(world, checker_is_even, EVEN_MS))
         world_violate(world, "not even %d s after %s", EVEN_MS / 1000, when);
     checker_end(world);
@@ -262,6 +267,8 @@ static bool settle(struct world *world, const char *when)
         world_violate(world, "leases are not settled %d s after %s", EVEN_MS / 1000, when);
     if (!run_until(world, deadlines_are_kept, EVEN_MS))
         world_violate(world, "a key outlives its deadline %d s after %s", EVEN_MS / 1000, when);
+    if (!run_until(world, clients_are_settled, EVEN_MS))
+        world_violate(world, "clients are not settled %d s after %s", EVEN_MS / 1000, when);
     if (!run_until(world, checker_is_collected, COLLECTED_MS))
         world_violate(world, "dead cells are left %d s after the cluster got even",
                       COLLECTED_MS / 1000);

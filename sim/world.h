@@ -4,6 +4,7 @@
 // `trace`, so the same seed gives the same hash.
 #pragma once
 #include "base/prng.h"
+#include "crdt/handoff.h"
 #include "replica/change.h"
 #include "sim/disk.h"
 #include "sim/ghost.h"
@@ -53,6 +54,7 @@ struct plan {
     unsigned nodes_count, joiners_count; // the last ones join later
     bool is_join_narrow;                 // a joiner reaches one of the others only, at first
     bool has_owners;                     // presence leases
+    bool has_clients;                    // of a handoff counter
     bool is_cleared;                     // everything is deleted at the end
     uint64_t commit_ms;                  // longest wait of a change for its commit
     uint64_t delay_ms;
@@ -96,6 +98,29 @@ struct holding { // what a node has taken of an owner
     uint8_t incarnation; // it was then
     uint64_t boot, at_ms;
     struct heartbeat newest;
+};
+
+#define WORLD_CLIENTS 3     // of a handoff counter, at a time
+#define WORLD_OLD     8     // messages that may be said again
+#define WORLD_OLD_MS  20000 // ... for so long; departures are remembered longer
+
+struct client {
+    bool is_there, is_leaving, is_answered;
+    struct handoff_node node; // as it is in its file
+    struct buf answer;        // of the commit under way
+};
+
+struct clients {
+    struct sim_heap heap;
+    struct client list[WORLD_CLIENTS];
+    struct buf old[WORLD_OLD];
+    uint64_t said_ms[WORLD_OLD];
+    uint64_t came, total; // counted
+    uint64_t turn_ms;     // next
+    struct client *speaker;
+    unsigned node; // to which
+    bool is_echo;  // it is an old message
+    bool is_uncertain;
 };
 
 #define STOCK_CREATIONS 64
@@ -211,9 +236,10 @@ struct sim_node {
 };
 
 struct world_counts {
-    uint64_t adds, resets, sets, members, removals, visits, sales, refused, tokens, retries,
-        forgotten, leaps, expiries, expired, heartbeats, commits, restarts, joins, renewals,
-        snapshots, walks, collected, drops, duplicates, reorders, refusals, forgettings, steps;
+    uint64_t adds, resets, sets, members, removals, visits, sales, refused, counted, tokens,
+        retries, forgotten, leaps, expiries, expired, heartbeats, commits, restarts, joins,
+        renewals, snapshots, walks, collected, drops, duplicates, reorders, refusals, forgettings,
+        steps;
     uint64_t faults[FAULTS_COUNT];
 };
 
@@ -237,6 +263,7 @@ struct world {
     uint64_t token_made_ms[GHOST_TOKENS]; // by the right time; 0: not yet
     struct owner owner[WORLD_OWNERS];
     struct stock stock;
+    struct clients clients;
     struct ghost_log log;
     bool is_closed[GHOST_INCARNATIONS]; // its history, at some node at least
     struct world_counts counts;
@@ -341,6 +368,18 @@ struct address visitors_address(unsigned block);
 void visitors_add(struct world *world, unsigned node);
 void visitors_check(struct world *world, unsigned node);
 
+// clients.c
+void clients_init(struct world *world);
+void clients_deinit(struct world *world);
+uint64_t clients_due(const struct world *world);
+void clients_turn(struct world *world);
+void clients_requests(struct world *world, unsigned node);
+void clients_check(struct world *world, unsigned node);
+bool clients_are_gone(struct world *world);
+bool clients_are_settled(struct world *world); // all show what was counted, no trace is left
+void clients_clear(struct world *world, unsigned node);
+bool clients_are_cleared(struct world *world);
+
 // stock.c
 void stock_requests(struct world *world, unsigned node);
 void stock_acknowledge(struct world *world, struct sim_node *self);
@@ -355,6 +394,8 @@ void stock_deinit(struct world *world);
 // checker.c
 uint64_t checker_claimed(const struct sim_node *self, const struct incarnation *incarnation);
 void checker_node(struct world *world, unsigned node);
+// Former members are not closed yet, or closed ones were lost in part.
+bool checker_is_held_up(const struct sim_node *self);
 bool checker_is_even(struct world *world);      // all show the same and know the same
 bool checker_is_collected(struct world *world); // nothing dead is left (or nothing is collectible)
 void checker_end(struct world *world);

@@ -9,6 +9,7 @@
 #include "base/hex.h"
 #include "base/owner.h"
 #include "cli/count.h"
+#include "cli/count_once.h"
 #include "cli/main.h"
 #include "cli/tls_option.h"
 #include "os/clock.h"
@@ -37,6 +38,9 @@ static const struct option rows[] = {
      .type = OPTION_PATH,
      .value = "FILE",
      .help = "which run this is, so that the same command resumes it"},
+    {.name = "exactly-once",
+     .type = OPTION_FLAG,
+     .help = "as a client that may go on at any replica; needs --state"},
     {.name = "retry",
      .type = OPTION_DURATION,
      .initial = "30000",
@@ -65,7 +69,10 @@ static const struct command command = {
         "                      same input passes over the lines that are in and goes on\n"
         "A run is resumed at the replica where it was begun: only there its mark is sure. When "
         "all\n"
-        "is counted the mark is removed.\n",
+        "is counted the mark is removed.\n"
+        "With --exactly-once the amounts themselves lie in the state file until a replica has\n"
+        "taken them over (HANDOFF), so that a run goes on at any replica, also when the one where\n"
+        "it was begun never comes back. Never go on from an older copy of the file.\n",
     .options = rows,
 };
 
@@ -361,6 +368,8 @@ static int run(const struct options *options)
         fprintf(stderr, "quipu count: --by \"0\": expected an amount to add\n");
         return 2;
     }
+    if (options_number(options, "exactly-once"))
+        return count_once(options);
     struct count *count = calloc(1, sizeof *count);
     if (!count) {
         fprintf(stderr, "quipu count: out of memory\n");

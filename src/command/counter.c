@@ -51,7 +51,8 @@ static int add_to(struct call *call, struct record *record, int64_t amount)
         call->is_first = true;
     if (outcome == 0)
         reply_integer(call->reply, value);
-    if (outcome == RECORD_E_TYPE && record_type(record) == CELL_BOUNDED)
+    if (outcome == RECORD_E_TYPE &&
+        (record_type(record) == CELL_BOUNDED || record_type(record) == CELL_HANDOFF))
         return RECORD_E_EXACT;
     return outcome == RECORD_E_TYPE ? refuse_type(call, record_type(record)) : outcome;
 }

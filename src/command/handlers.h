@@ -99,6 +99,9 @@ int run_smismember(struct call *call);
 const char *replica_name_of(const struct call *call, uint16_t origin); // links.c
 void put_incarnation(struct call *call, uint16_t origin);              // 32 hexadecimal digits
 
+// handoff.c
+int apply_handoff(struct call *call);
+
 // bounded.c
 int apply_transfer(struct call *call);
 int create_bounded(struct call *call); // QUIPU.CREATE key bounded MIN

@@ -68,6 +68,8 @@ static const struct command table[] = {
      NULL, apply_getex},
     {"GETSET", 3, 1, 1, 1, CHANGE, "counter", "Sets a counter and returns what it was.", NULL,
      apply_getset},
+    {"HANDOFF", 3, 1, 1, 1, CHANGE | COMMAND_DURABLE, "counter",
+     "Exchanges states with a client that counts exactly once.", NULL, apply_handoff},
     {"HELLO", -1, 0, 0, 0, COMMAND_ALLOW_BUSY | COMMAND_NO_SCRIPT | STALE | COMMAND_NO_AUTH,
      "connection", "Chooses the protocol version.", run_hello, NULL},
     {"INCR", 2, 1, 1, 1, ADD, "counter", "Adds one to a counter.", run_incr, apply_incr},

@@ -69,6 +69,8 @@ static enum cell_type type_by_child(const struct record *child)
         return CELL_HLL;
     case UNIT_RIGHT:
         return CELL_BOUNDED;
+    case UNIT_SLOT:
+        return CELL_HANDOFF;
     default:
         return CELL_SET;
     }
@@ -96,14 +98,15 @@ static struct unit_view view_of_key(const struct replica *replica, struct record
 {
     struct unit_view own = less_taken(replica, record, unit_view(unit, &replica->origins));
     struct unit_view view = own;
-    bool is_counter = own.is_live && own.type <= CELL_GCOUNTER;
+    bool is_counter = own.is_live && (own.type <= CELL_GCOUNTER || own.type == CELL_HANDOFF);
     struct record *child = record_first_child(record);
     if (is_counter || (!child && !own.is_live))
         return view;
     view.is_out_of_range = false;
     if (child && !own.is_live)
         view.type = type_by_children(record);
-    view.is_live = own.is_live || (view.type != CELL_BOUNDED && record_has_live_child(record));
+    bool is_by_child = view.type != CELL_BOUNDED && view.type != CELL_HANDOFF;
+    view.is_live = own.is_live || (is_by_child && record_has_live_child(record));
     if (view.type == CELL_HLL)
         view.value = sketches_shown(record, unit);
     else if (view.type == CELL_BOUNDED)
@@ -125,9 +128,8 @@ static struct unit_view view_of(const struct replica *replica, struct record *re
     if (kind == UNIT_KEY)
         return view_of_key(replica, record, unit);
     struct unit_view own = unit_view(unit, &replica->origins);
-    if (kind == UNIT_BLOCK || kind == UNIT_RIGHT)
-        return (struct unit_view){.is_live = own.is_live,
-                                  .type = kind == UNIT_BLOCK ? CELL_HLL : CELL_BOUNDED};
+    if (kind == UNIT_BLOCK || kind == UNIT_RIGHT || kind == UNIT_SLOT)
+        return (struct unit_view){.is_live = own.is_live, .type = type_by_child(record)};
     enum cell_type type = own.is_live && own.type == CELL_GSET ? CELL_GSET : CELL_SET;
     return (struct unit_view){own.is_live, false, type, own.is_live};
 }
@@ -187,6 +189,8 @@ static void settle_child(struct replica *replica, struct record *child, int64_t 
                          enum change_op op)
 {
     struct record *parent = record_parent(child);
+    if (record_address(child).kind == UNIT_SLOT)
+        return; // nothing of it is shown
     record_children_add(parent, difference);
     cells_settle_parent(replica, parent, type_by_child(child), difference, op);
     note_member(replica, parent, child);
@@ -210,6 +214,8 @@ static int touch_whole(struct replica *replica, struct record *record, enum cell
         int fault = parent ? 0 : bounded_watch(replica, record);
         return fault ? fault : bounded_settle(replica, parent ? parent : record);
     }
+    if (type == CELL_HANDOFF)
+        return parent ? handoff_watch(replica, record) : 0;
     if (type != CELL_HLL)
         return 0;
     if (parent)

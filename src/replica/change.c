@@ -106,7 +106,8 @@ int replica_version(struct replica *replica, struct span key, uint64_t *out_chan
 static bool is_refused_add(const struct record *record, int64_t amount)
 {
     enum cell_type type = record_type(record);
-    return is_live(record) && (type > CELL_GCOUNTER || (type == CELL_GCOUNTER && amount < 0));
+    return is_live(record) && ((type > CELL_GCOUNTER && type != CELL_HANDOFF) ||
+                               (type == CELL_GCOUNTER && amount < 0));
 }
 
 // Whether our own total stays within its limit: then no sum of 2^16 origins leaves 128 bits, and
@@ -119,16 +120,17 @@ static bool is_total_in_range(const struct unit *unit, uint16_t self, int64_t am
            total >= -LIMIT_TOTAL;
 }
 
-int replica_add(struct replica *replica, struct span key, int64_t amount, int64_t *out_value)
+int change_add(struct replica *replica, struct span key, int64_t amount, enum cell_type type,
+               int64_t *out_value)
 {
     struct address address = {.kind = UNIT_KEY, .key = key};
-    struct record *record = cells_record(replica, &address, CELL_COUNTER);
+    struct record *record = cells_record(replica, &address, type);
     if (!record)
         return -ENOMEM;
     if (is_refused_add(record, amount))
         return CHANGE_E_TYPE;
     if (!is_live(record)) // what a deleted key was does not bind the next one
-        record_mark(replica->keyspace, record, 0, 0, CELL_COUNTER);
+        record_mark(replica->keyspace, record, 0, 0, type);
     int fault = catch_up(replica, record);
     if (fault)
         return fault;
@@ -152,6 +154,11 @@ int replica_add(struct replica *replica, struct span key, int64_t amount, int64_
         fault = cells_settle(replica, record, before, CHANGE_ADD);
     *out_value = value;
     return fault;
+}
+
+int replica_add(struct replica *replica, struct span key, int64_t amount, int64_t *out_value)
+{
+    return change_add(replica, key, amount, CELL_COUNTER, out_value);
 }
 
 static int set_value(struct replica *replica, struct span key, int64_t value, bool is_keeping)

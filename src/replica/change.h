@@ -72,6 +72,12 @@ int replica_set_add(struct replica *replica, struct record *set, enum cell_type 
                     struct span member, bool *out_added);
 // SREM of one that replica_set_member found. 0 or -ENOMEM.
 int replica_set_remove(struct replica *replica, struct record *member);
+// HANDOFF: takes a client's message; out_answer (to deinit) is what is said to it, once durable. 0,
+// CHANGE_E_TYPE (also a message of tier 0), CHANGE_E_OVERFLOW, -ENOMEM; on an outcome there is no
+// answer, and what was taken in is settled by the message coming again.
+struct handoff_node;
+int replica_handoff(struct replica *replica, struct span key, const struct handoff_node *message,
+                    struct handoff_node *out_answer);
 // PFADD: out_changed: a register was raised, or the key is new. 0, CHANGE_E_TYPE, -ENOMEM.
 int replica_sketch_add(struct replica *replica, struct span key, const struct span *members,
                        uint32_t count, bool *out_changed);

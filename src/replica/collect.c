@@ -26,6 +26,7 @@ void collect_bare(struct replica *replica, struct record *record)
         bounded_forget(replica, record);
         if (parent)
             note_forget_member(replica, record);
+        handoff_forget(replica, record);
         if (!keyspace_remove(replica->keyspace, record, record_value(record))) {
             replica->sweep_left++; // in use, or still on the dirty queue
             return;

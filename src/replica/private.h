@@ -80,6 +80,18 @@ struct mortals { // a heap of deadlines
     struct record_map by_record;
 };
 
+struct handoff_watch { // a token that is kept, or a departure
+    struct record *record;
+    uint64_t since_ms;
+};
+
+struct handoffs {
+    struct handoff_watch *list;
+    size_t count, cap;
+    struct record_map by_record;
+    uint64_t due_ms;
+};
+
 #define REPLICA_NOTES   8192
 #define REPLICA_REST_MS 1000 // without a commit: buffers are given back
 
@@ -145,6 +157,8 @@ struct replica {
     struct vector sweep_stable; // when the last sweep began
     struct record_map sketches; // keys with blocks that changed: their estimates are to be reckoned
     struct escrow escrow;
+    struct handoffs handoffs;
+    uint64_t buried_ms;  // how long a departure is remembered
     size_t sketch_bytes; // a list longer than that goes into blocks
     struct mark {        // at change number `change` V was `vector`
         uint64_t change;
@@ -238,7 +252,17 @@ bool bounded_is_litter(struct replica *replica, const struct record *child); // 
 bool bounded_is_due(const struct replica *replica);
 int bounded_even(struct replica *replica);
 
+// handoff.c
+void handoff_set_up(struct replica *replica, uint64_t buried_ms);
+int handoff_watch(struct replica *replica, struct record *child);
+void handoff_forget(struct replica *replica, const struct record *child);
+bool handoff_is_due(const struct replica *replica);
+int handoff_look(struct replica *replica);
+
 // change.c
+// replica_add, of a key that becomes `type` if it is not there.
+int change_add(struct replica *replica, struct span key, int64_t amount, enum cell_type type,
+               int64_t *out_value);
 int change_reset(struct replica *replica, struct record *record, enum change_op op);
 
 // forget.c: what EFFECT_FORGET of `link` says. V is void at once, the cells go in the next commit.

@@ -31,6 +31,9 @@ static void close_all(struct replica *replica)
     record_map_deinit(&replica->timers_by_record);
     record_map_deinit(&replica->notes_by_record);
     record_map_deinit(&replica->sketches);
+    record_map_deinit(&replica->handoffs.by_record);
+    heap_free(replica->heap, replica->handoffs.list,
+              replica->handoffs.cap * sizeof *replica->handoffs.list);
     record_map_deinit(&replica->escrow.by_record);
     heap_free(replica->heap, replica->escrow.keys,
               replica->escrow.cap * sizeof *replica->escrow.keys);
@@ -51,6 +54,7 @@ static void set_sizes(struct replica *replica, const struct replica_options *opt
         options->snapshot_after_bytes ? options->snapshot_after_bytes : (uint64_t)64 << 20;
     replica->round_bytes = options->round_bytes ? options->round_bytes : LIMIT_ROUND_BYTES;
     replica->scan_step = options->scan_step ? options->scan_step : 64;
+    handoff_set_up(replica, options->buried_ms);
     replica->sketch_bytes = options->sketch_bytes ? options->sketch_bytes : LIMIT_SKETCH_BYTES;
     replica->token_window_ms = options->token_window_ms ? options->token_window_ms : 86400000;
     replica->clock_skew_ms = options->clock_skew_ms ? options->clock_skew_ms : 60000;
@@ -73,6 +77,7 @@ static struct replica *alloc(struct heap *heap, const struct replica_options *op
     record_map_init(&replica->timers_by_record, heap);
     record_map_init(&replica->notes_by_record, heap);
     record_map_init(&replica->sketches, heap);
+    record_map_init(&replica->handoffs.by_record, heap);
     record_map_init(&replica->escrow.by_record, heap);
     record_map_init(&replica->sunk_by_record, heap);
     buf_init(&replica->frame, heap);
@@ -347,7 +352,7 @@ void replica_event(struct replica *replica, const struct event *event)
     }
     if (collect_is_due(replica))
         replica->wants_commit = true;
-    if (lease_is_due(replica) || bounded_is_due(replica))
+    if (lease_is_due(replica) || bounded_is_due(replica) || handoff_is_due(replica))
         replica->wants_commit = true;
     if (event->type == EVENT_TICK && (retry_is_due(replica) || expiry_is_due(replica)))
         replica->wants_commit = true;
@@ -465,6 +470,8 @@ int replica_commit_apply(struct replica *replica, const struct commit_input *inp
         fault = expiry_step(replica);
     if (!fault)
         fault = lease_rehide(replica);
+    if (!fault)
+        fault = handoff_look(replica);
     if (!fault)
         fault = bounded_even(replica);
     if (!fault)

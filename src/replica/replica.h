@@ -48,6 +48,7 @@ struct replica_options {
     size_t sketch_bytes;           // of a sketch in one piece; 0: LIMIT_SKETCH_BYTES
     uint64_t token_window_ms;      // retry tokens: kept so long; 0: a day
     uint64_t clock_skew_ms;        // of the members' wall clocks, at most; 0: a minute
+    uint64_t buried_ms;            // departures of handoff clients are remembered; 0: 10 minutes
     unsigned scan_step;            // records that a walk, sweep or snapshot takes at a time; 0: 64
 };
 

@@ -12,13 +12,14 @@ MAY_INCLUDE = {
     "node": ["base", "crdt", "wire"],
     "replica": ["base", "crdt", "keyspace", "node", "wire", "journal"],
     "command": ["base", "crdt", "keyspace", "node", "replica", "wire"],
+    "client": ["base", "crdt"],
     "script": ["base", "command", "wire/json.h"],
     "os": ["base", "journal/disk.h"],
     "db": ["base", "crdt", "keyspace", "wire", "journal", "node", "replica", "command", "script", "os"],
     "service": ["base", "wire", "os"],
     "realtime": ["base", "wire", "os"],
     "cli": ["base", "crdt", "keyspace", "wire", "journal", "node", "replica", "command", "script",
-            "os", "db", "service", "realtime", "sim"],
+            "os", "db", "service", "realtime", "client", "sim"],
     "sim": ["base", "crdt", "keyspace", "node", "wire", "journal", "replica"],
 }
 

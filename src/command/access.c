@@ -69,7 +69,8 @@ static const struct access_row {
     enum form form;      // PAIRS: beside argv[1], each second one from argv[4] on
     enum access_channels channels;
     bool is_one_channel;
-    uint32_t categories;
+    bool is_every_key;            // it tells of keys that it does not name
+    uint32_t categories, without; // beside those of flags and group; not even with those
 } rows[] = {
     {"INCR", .first = RW, .rest = RW},
     {"DECR", .first = RW, .rest = RW},
@@ -117,7 +118,9 @@ static const struct access_row {
     {"SHUTDOWN", .categories = ADMIN},
     {"READONLY", .categories = CONNECTION},
     {"READWRITE", .categories = CONNECTION},
-    {"WAIT", .categories = CONNECTION},
+    {"WAIT", .categories = CONNECTION, .without = KEYSPACE | READ},
+    {"QUIPU.FEED", .categories = DANGEROUS, .is_every_key = true},
+    {"QUIPU.BACKUP", .categories = ADMIN, .is_every_key = true},
 };
 
 static const struct access_row plain = {"", .first = BY_FLAGS};
@@ -157,7 +160,8 @@ static uint32_t categories_of(const char *group, uint32_t flags)
         if (strcmp(groups[i].group, group) == 0)
             categories |= groups[i].categories;
     }
-    return categories;
+    // Who may read may not run scripts for it.
+    return categories & SCRIPTING ? categories & ~READ : categories;
 }
 
 // What Redis calls fast, though here it waits for a commit: rules that are written for Redis mean
@@ -241,7 +245,8 @@ void access_catalog_init(struct access_catalog *catalog)
         uint32_t flags = entry->command->flags;
         if (is_fast_in_redis(entry->command->name))
             flags |= COMMAND_FAST;
-        entry->categories = entry->row->categories | categories_of(entry->command->group, flags);
+        entry->categories = (entry->row->categories | categories_of(entry->command->group, flags)) &
+                            ~entry->row->without;
     }
     for (unsigned i = 0; i < catalog->commands_count; i++)
         add_subcommands(catalog, i);
@@ -319,6 +324,11 @@ static struct range range_of(const struct access_entry *entry, const struct span
                                          : (uint32_t)command->key_last + 1;
     return (struct range){(uint32_t)command->key_first, end < argc ? end : argc,
                           command->key_step > 0 ? (uint32_t)command->key_step : 1};
+}
+
+bool access_is_every_key(const struct access_entry *entry)
+{
+    return entry->row->is_every_key;
 }
 
 bool access_has_keys(const struct access_entry *entry)

@@ -65,6 +65,7 @@ bool access_find(const struct access_catalog *catalog, struct span name, unsigne
 
 // The arguments that are keys, or channels, until `visit` says false. False then.
 typedef bool (*access_visit)(void *ctx, uint32_t at, unsigned access);
+bool access_is_every_key(const struct access_entry *entry); // read, without naming them
 bool access_has_keys(const struct access_entry *entry);
 bool access_keys(const struct access_entry *entry, const struct span *argv, uint32_t argc,
                  access_visit visit, void *ctx);

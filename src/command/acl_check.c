@@ -20,6 +20,16 @@ static bool is_key_allowed(const struct acl_selector *selector, struct span key,
     return selector->is_all_keys;
 }
 
+static bool may_read_all(const struct acl_selector *selector)
+{
+    for (uint32_t i = 0; i < selector->keys.count; i++) {
+        const struct acl_word *word = &selector->keys.list[i];
+        if (word->access & ACCESS_READ && span_is_equal(word_span(word), span_text("*")))
+            return true;
+    }
+    return selector->is_all_keys;
+}
+
 // A pattern that somebody listens to is not matched: it must be in the list as it is.
 static bool is_channel_allowed(const struct acl_selector *selector, enum topic_kind kind,
                                struct span name)
@@ -91,6 +101,8 @@ static enum acl_reason check_selector(struct check *check, unsigned id)
     check->at = 0;
     if (!is_allowed)
         return ACL_NO_COMMAND;
+    if (!selector->is_all_keys && access_is_every_key(check->entry) && !may_read_all(selector))
+        return ACL_NO_KEY;
     if (!selector->is_all_keys &&
         !access_keys(check->entry, check->argv, check->argc, check_key, check))
         return ACL_NO_KEY;

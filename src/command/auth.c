@@ -83,6 +83,10 @@ bool auth_refuse(struct call *call)
 // Rules may have changed since the commands were queued: the newest are asked.
 bool acl_refuse_nested(struct call *call)
 {
+    static const char *const in_script[] = {
+        [ACL_NO_COMMAND] = "can't run this command or subcommand",
+        [ACL_NO_KEY] = "can't access at least one of the keys mentioned in the command arguments",
+        [ACL_NO_CHANNEL] = "can't publish to the channel mentioned in the command"};
     static const char *const reasons[] = {
         [ACL_NO_COMMAND] = "no permission to execute the command or subcommand",
         [ACL_NO_KEY] = "no permission to touch the specified keys",
@@ -109,8 +113,8 @@ bool acl_refuse_nested(struct call *call)
              is_multi ? "NOPERM ACLs rules changed between the moment the transaction was "
                         "accumulated and the EXEC call. This command is no longer allowed for the "
                         "following reason: %s"
-                      : "ERR The user executing the script has %s",
-             reasons[verdict.reason]);
+                      : "ERR The user executing the script %s",
+             (is_multi ? reasons : in_script)[verdict.reason]);
     reply_error_text(call->reply, text);
     return true;
 }

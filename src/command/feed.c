@@ -157,7 +157,12 @@ static bool parse(struct call *call, struct feed_request *request)
 
 int run_feed(struct call *call)
 {
-    if (call->argc != 2 || !span_is_word(call->argv[1], "OFF"))
+    bool is_off = call->argc == 2 && span_is_word(call->argv[1], "OFF");
+    if (!is_off && call->session->is_feeding) {
+        reply_error_text(call->reply, "ERR this connection has a feed: QUIPU.FEED OFF ends it");
+        return 0;
+    }
+    if (!is_off)
         return COMMAND_E_POST;
     call->host->ops->feed_off(call->host, call->session);
     reply_ok(call->reply);
@@ -174,10 +179,6 @@ int apply_feed(struct call *call)
     }
     if (!parse(call, &request))
         return 0;
-    if (session->is_feeding) {
-        reply_error_text(call->reply, "ERR this connection has a feed: QUIPU.FEED OFF ends it");
-        return 0;
-    }
     int outcome = call->server->feed_on(call->server, session, &request);
     if (outcome == HOST_E_FULL)
         reply_error_text(call->reply, "ERR there are too many feeds");

@@ -94,6 +94,9 @@ void feed_adopt(struct client *client, struct feed *feed)
     }
     feed->client = client;
     client->feed = feed;
+    client->session.is_feeding = true;
+    if (feed->protocol == 2)
+        client->session.listening++;
 }
 
 void feed_leave(struct client *client)
@@ -166,9 +169,6 @@ int feed_on(struct server *server, struct session *session, const struct feed_re
     feed->next = committer->feeds;
     committer->feeds = feed;
     committer->feeds_count++;
-    session->is_feeding = true;
-    if (session->protocol == 2)
-        session->listening++;
     batch->feed = feed;
     return 0;
 }

@@ -179,7 +179,7 @@ static void add(struct world *world, unsigned node, int64_t amount)
     int64_t value = 0, left = 0, was = record_value(find(self->replica));
     read_rows(world, self, &before);
     int outcome = replica_bounded_add(self->replica, span_text(key), amount, &value, &left);
-    if (outcome == -ENOMEM)
+    if (outcome == -ENOMEM || self->heap.refused)
         return;
     world_note(world, node, "INCRBY goods %lld -> %lld, left %lld (%d)", (long long)amount,
                (long long)value, (long long)left, outcome);

@@ -136,6 +136,8 @@ void visitors_add(struct world *world, unsigned node)
     int outcome = replica_sketch_add(self->replica, span_text(key), names, count, &is_changed);
     if (outcome == -ENOMEM)
         return;
+    if (self->heap.refused)
+        return; // an earlier request may be half done; the process dies of it
     if (outcome || is_changed != (!was_live || visit.news != 0))
         world_violate(world, "%s: PFADD answered %d (%d)", self->name, is_changed, outcome);
     log_visit(world, self, &crowd, &visit);

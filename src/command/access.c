@@ -214,9 +214,16 @@ static void add_subcommands(struct access_catalog *catalog, unsigned parent)
         entry->parent = (uint16_t)parent;
         entry->row = of->row;
     }
-    of->end = (uint16_t)catalog->count;
-    if (of->first != of->end)
+    if (of->first != catalog->count) { // each of them has HELP
         of->categories = BIT(CATEGORY_SLOW);
+        struct access_entry *help = &catalog->entry[catalog->count++];
+        *help = catalog->entry[of->first];
+        memset(help->name, 0, sizeof help->name);
+        put_name(help, of->command->name);
+        put_name(help, "|help");
+        help->categories = categories_of(of->command->group, 0);
+    }
+    of->end = (uint16_t)catalog->count;
 }
 
 // So that rules that were written for Redis are understood.

@@ -253,7 +253,7 @@ static int put_wide(struct keyspace *keyspace, struct record *record, struct spa
         return -ENOMEM;
     memset(wide, 0, at);
     wide->bytes = (uint32_t)size;
-    if (record_family(record))
+    if (form & STATE_PARENT && record_family(record))
         memcpy((uint8_t *)wide + FAMILY_AT, record_family(record), sizeof(struct family));
     fill(span_of((uint8_t *)wide + at, size - at), packed);
     drop_wide(keyspace, record);

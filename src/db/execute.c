@@ -278,7 +278,8 @@ __attribute__((cold, noinline)) static void reject(const struct run *run, struct
 }
 
 // Runs request `i`. False: the block ends, and block->used says where.
-static bool run_one(struct block *block, struct run *run, unsigned i)
+__attribute__((always_inline)) static inline bool run_one(struct block *block, struct run *run,
+                                                          unsigned i)
 {
     struct client *client = block->client;
     const struct request *request = &block->worker->request[i];
@@ -303,7 +304,7 @@ static bool run_one(struct block *block, struct run *run, unsigned i)
 }
 
 // Likewise, between MULTI and EXEC.
-static bool queue_one(struct block *block, struct run *run, unsigned i)
+__attribute__((noinline)) static bool queue_one(struct block *block, struct run *run, unsigned i)
 {
     const struct request *request = &block->worker->request[i];
     const struct command *command = request->command;
@@ -420,7 +421,8 @@ static bool refuse_busy(struct block *block, struct run *run, unsigned i)
     return true;
 }
 
-static bool do_one(struct block *block, struct run *run, unsigned i)
+__attribute__((always_inline)) static inline bool do_one(struct block *block, struct run *run,
+                                                         unsigned i)
 {
     if (block->is_plain)
         return run_one(block, run, i);

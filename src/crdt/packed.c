@@ -155,28 +155,39 @@ size_t packed_write_plain(uint8_t to[PACKED_PLAIN_MAX], const struct plain_cell 
     return (size_t)(at - to);
 }
 
-static unsigned put_only(const struct packed_cell *cell, const struct address *address,
-                         struct buf *out)
+static unsigned put_only(struct span cell, const struct address *address, struct buf *out)
 {
-    uint8_t *to = buf_reserve(out, unit_address_bytes_max(address) + cell->bytes.len);
+    uint8_t *to = buf_reserve(out, unit_address_bytes_max(address) + cell.len);
     if (!to)
         return 1;
     uint8_t *start = to;
     to = unit_write_address(to, address, 1);
-    memcpy(to, cell->bytes.ptr, cell->bytes.len);
-    buf_advance(out, (size_t)(to - start) + cell->bytes.len);
+    memcpy(to, cell.ptr, cell.len);
+    buf_advance(out, (size_t)(to - start) + cell.len);
     return 1;
+}
+
+// True: there is one cell, of those bytes. What it says is not looked at.
+static inline bool is_only(struct span packed, struct span *out_cell)
+{
+    const uint8_t *at = packed.ptr;
+    if (packed_is_empty(packed))
+        return false;
+    size_t len = (size_t)take_varint(&at);
+    size_t used = (size_t)(at - packed.ptr) + len;
+    *out_cell = span_of(at, len);
+    return used == packed.len || packed.ptr[used] == 0;
 }
 
 unsigned packed_put_unit(struct span packed, const struct address *address,
                          const struct vector *known, struct buf *out)
 {
     struct packed_cell cell;
-    struct span rest = packed;
+    struct span rest = packed, only;
+    if (!known && is_only(packed, &only))
+        return put_only(only, address, out);
     if (!next_cell(&rest, &cell))
         return 0;
-    if (packed_is_empty(rest))
-        return is_news(&cell, known) ? put_only(&cell, address, out) : 0;
     unsigned count = is_news(&cell, known);
     while (next_cell(&rest, &cell))
         count += is_news(&cell, known);

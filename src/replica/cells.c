@@ -196,14 +196,19 @@ static void settle_child(struct replica *replica, struct record *child, int64_t 
     note_member(replica, parent, child);
 }
 
-int cells_log(struct replica *replica, struct record *record)
+static int log_above(struct replica *replica, struct record *record, const struct vector *known)
 {
     if (replica->is_recovering)
         return 0; // it comes from the journal
-    record_write(record, &replica->before, &replica->units);
+    record_write(record, known, &replica->units);
     replica->is_frame_needed = true;
     replica->units_count++;
     return buf_has_failed(&replica->units) ? -ENOMEM : 0;
+}
+
+int cells_log(struct replica *replica, struct record *record)
+{
+    return log_above(replica, record, &replica->before);
 }
 
 // What a key shows beyond the sum of its parts.
@@ -296,7 +301,7 @@ static int absorb_plain(struct replica *replica, struct record *record, struct p
     cells_near(replica, record, total);
     keyspace_change_put(replica->keyspace, record);
     note_put(replica, record, (int64_t)((uint64_t)value - (uint64_t)amount), amount, CHANGE_ADD);
-    return cells_log(replica, record);
+    return log_above(replica, record, NULL); // the cell is all there is, and news
 }
 
 static int absorb_unit(struct replica *replica, struct record *record)

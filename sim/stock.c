@@ -25,16 +25,28 @@ static bool is_live(const struct record *record)
 
 // ---- the oracle
 
+// Room for one more of `size` in a list of `count`.
+static void *grown(void *list, size_t count, size_t *cap, size_t size)
+{
+    if (count < *cap)
+        return list;
+    *cap = *cap ? *cap * 2 : 64;
+    list = realloc(list, *cap * size);
+    if (!list)
+        abort();
+    return list;
+}
+
 static struct stock_creation *creation_of(struct world *world, const struct stock_creation *id)
 {
     struct stock *stock = &world->stock;
-    for (unsigned i = 0; i < stock->creations_count; i++) {
+    for (size_t i = 0; i < stock->creations_count; i++) {
         struct stock_creation *one = &stock->creation[i];
         if (one->incarnation == id->incarnation && one->sequence == id->sequence)
             return one;
     }
-    if (stock->creations_count == STOCK_CREATIONS)
-        return NULL; // not judged
+    stock->creation = grown(stock->creation, stock->creations_count, &stock->creations_cap,
+                            sizeof *stock->creation);
     stock->creation[stock->creations_count] = *id;
     return &stock->creation[stock->creations_count++];
 }
@@ -42,23 +54,17 @@ static struct stock_creation *creation_of(struct world *world, const struct stoc
 static void remember(struct world *world, struct stock_op op)
 {
     struct stock *stock = &world->stock;
-    if (stock->count == stock->cap) {
-        stock->cap = stock->cap ? stock->cap * 2 : 256;
-        stock->list = realloc(stock->list, stock->cap * sizeof *stock->list);
-        if (!stock->list)
-            abort();
-    }
-    struct stock_creation *creation = creation_of(world, &op.creation);
-    if (creation && op.amount > 0)
-        creation->put_in += op.amount; // also if it will never be acknowledged
+    stock->list = grown(stock->list, stock->count, &stock->cap, sizeof *stock->list);
+    if (op.amount > 0)
+        creation_of(world, &op.creation)->put_in += op.amount; // also if never acknowledged
     stock->list[stock->count++] = op;
 }
 
 static void count_sale(struct world *world, const struct stock_op *op, int64_t sign)
 {
-    struct stock_creation *creation = creation_of(world, &op->creation);
-    if (!creation || op->amount >= 0)
+    if (op->amount >= 0)
         return;
+    struct stock_creation *creation = creation_of(world, &op->creation);
     creation->sold -= sign * op->amount;
     if (creation->sold > creation->put_in)
         world_violate(world, "oversold: %lld of %lld", (long long)creation->sold,
@@ -110,43 +116,48 @@ void stock_mark_optional(struct world *world)
 
 // ---- inside a commit
 
-struct rows { // our own totals, creation by creation
-    struct stock_creation id[STOCK_CREATIONS];
-    int64_t total[STOCK_CREATIONS];
-    uint64_t write[STOCK_CREATIONS];
-    unsigned count;
+struct row { // our own total of a creation
+    struct stock_creation id;
+    int64_t total;
+    uint64_t write;
+};
+
+struct rows {
+    struct row *list;
+    size_t count, cap;
 };
 
 static void read_rows(struct world *world, struct sim_node *self, struct rows *rows)
 {
     struct record *record = find(self->replica);
-    rows->count = 0;
     for (struct record *child = record ? record_first_child(record) : NULL; child;
          child = record_next_child(child)) {
         struct span sub = record_address(child).sub;
         struct unit unit;
         struct sim_heap heap;
         struct incarnation incarnation;
-        if (sub.len != 24 || rows->count == STOCK_CREATIONS)
+        if (sub.len != 24)
             continue;
         sim_heap_init(&heap);
         unit_init(&unit, &heap.heap);
         memcpy(incarnation.bytes, sub.ptr, sizeof incarnation.bytes);
         const struct cell *own = record_load(child, &unit) ? NULL : unit_find(&unit, self->self);
-        rows->id[rows->count] =
-            (struct stock_creation){.incarnation = ghost_incarnation(&world->log, &incarnation),
-                                    .sequence = bytes_read_u64(sub.ptr + 16)};
-        rows->total[rows->count] = own && own->birth ? own->total : 0;
-        rows->write[rows->count++] = own ? own->write : 0;
+        rows->list = grown(rows->list, rows->count, &rows->cap, sizeof *rows->list);
+        rows->list[rows->count++] =
+            (struct row){.id = {.incarnation = ghost_incarnation(&world->log, &incarnation),
+                                .sequence = bytes_read_u64(sub.ptr + 16)},
+                         .total = own && own->birth ? own->total : 0,
+                         .write = own ? own->write : 0};
         unit_deinit(&unit);
     }
 }
 
 static int64_t total_before(const struct rows *rows, const struct stock_creation *id)
 {
-    for (unsigned i = 0; i < rows->count; i++) {
-        if (rows->id[i].incarnation == id->incarnation && rows->id[i].sequence == id->sequence)
-            return rows->total[i];
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct row *row = &rows->list[i];
+        if (row->id.incarnation == id->incarnation && row->id.sequence == id->sequence)
+            return row->total;
     }
     return 0;
 }
@@ -154,30 +165,31 @@ static int64_t total_before(const struct rows *rows, const struct stock_creation
 static void log_rows(struct world *world, struct sim_node *self, const struct rows *before,
                      int64_t amount)
 {
-    struct rows after;
+    struct rows after = {0};
     int64_t sum = 0;
     read_rows(world, self, &after);
-    for (unsigned i = 0; i < after.count; i++) {
-        int64_t change = after.total[i] - total_before(before, &after.id[i]);
+    for (size_t i = 0; i < after.count; i++) {
+        const struct row *row = &after.list[i];
+        int64_t change = row->total - total_before(before, &row->id);
         sum += change;
         if (change != 0)
-            remember(world, (struct stock_op){.creation = after.id[i],
+            remember(world, (struct stock_op){.creation = row->id,
                                               .incarnation = self->incarnation,
-                                              .sequence = after.write[i],
+                                              .sequence = row->write,
                                               .amount = change,
                                               .node_boot = self->boot});
     }
+    free(after.list);
     if (sum != amount)
         world_violate(world, "%s: %lld goods were moved for %lld", self->name, (long long)sum,
                       (long long)amount);
 }
 
-static void add(struct world *world, unsigned node, int64_t amount)
+// What a node answers to an addition, and what it did to its rows.
+static void judge_add(struct world *world, unsigned node, const struct rows *before, int64_t amount)
 {
     struct sim_node *self = &world->node[node];
-    struct rows before;
     int64_t value = 0, left = 0, was = record_value(find(self->replica));
-    read_rows(world, self, &before);
     int outcome = replica_bounded_add(self->replica, span_text(key), amount, &value, &left);
     if (outcome == -ENOMEM || self->heap.refused)
         return;
@@ -194,7 +206,15 @@ static void add(struct world *world, unsigned node, int64_t amount)
         world_violate(world, "%s: goods from %lld by %lld are %lld (%d)", self->name,
                       (long long)was, (long long)amount, (long long)value, outcome);
     world->counts.sales += amount < 0;
-    log_rows(world, self, &before, amount);
+    log_rows(world, self, before, amount);
+}
+
+static void add(struct world *world, unsigned node, int64_t amount)
+{
+    struct rows before = {0};
+    read_rows(world, &world->node[node], &before);
+    judge_add(world, node, &before, amount);
+    free(before.list);
 }
 
 static void transfer(struct world *world, unsigned node)
@@ -310,4 +330,5 @@ void stock_check_end(struct world *world, unsigned node)
 void stock_deinit(struct world *world)
 {
     free(world->stock.list);
+    free(world->stock.creation);
 }

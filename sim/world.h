@@ -123,8 +123,6 @@ struct clients {
     bool is_uncertain;
 };
 
-#define STOCK_CREATIONS 64
-
 struct stock_creation { // of the bounded counter
     uint8_t incarnation;
     uint64_t sequence;
@@ -143,8 +141,8 @@ struct stock_op {
 struct stock {
     struct stock_op *list;
     size_t count, cap;
-    struct stock_creation creation[STOCK_CREATIONS];
-    unsigned creations_count;
+    struct stock_creation *creation;
+    size_t creations_count, creations_cap;
     bool is_uncertain;
 };
 

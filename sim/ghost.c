@@ -82,6 +82,12 @@ static uint64_t newest_of(const struct ghost_unit *dots, const struct ghost_mark
     return newest_s;
 }
 
+// That a reset observed the operation went with the cells that a node forgot.
+static bool is_cut_forgotten(const struct ghost_mark *mark, uint64_t sequence)
+{
+    return sequence <= mark->cut && sequence > mark->known;
+}
+
 // What of a token's adds is counted in the counter and must not be: all of them when a reset has
 // observed one, else all but the one of the least incarnation.
 static int64_t surplus(const struct ghost_log *log, const struct ghost *ghost, unsigned token)
@@ -97,6 +103,7 @@ static int64_t surplus(const struct ghost_log *log, const struct ghost *ghost, u
         const struct ghost_entry *dot = &dots->list[i];
         uint8_t who = dot->incarnation;
         if (dot->is_lost || dot->sequence > known[who].seen || dot->sequence > counted[who].seen ||
+            is_cut_forgotten(&counted[who], dot->sequence) ||
             dot->stamp + log->token_window_s < newest_s)
             continue;
         is_any_cut |= dot->sequence <= counted[who].cut;
@@ -164,8 +171,10 @@ uint64_t ghost_part(const struct ghost_log *log, const struct ghost *ghost, unsi
 
 void ghost_reset(struct ghost *ghost, unsigned unit)
 {
-    for (uint8_t i = 0; i < GHOST_INCARNATIONS; i++)
-        ghost_cut(ghost, unit, i, ghost->mark[unit][i].seen);
+    for (uint8_t i = 0; i < GHOST_INCARNATIONS; i++) {
+        if (ghost->mark[unit][i].seen > ghost->mark[unit][i].cut)
+            ghost_cut(ghost, unit, i, ghost->mark[unit][i].seen);
+    }
 }
 
 void ghost_learn(struct ghost *self, const struct ghost *sender, unsigned unit, uint8_t incarnation)
@@ -174,7 +183,9 @@ void ghost_learn(struct ghost *self, const struct ghost *sender, unsigned unit, 
     const struct ghost_mark *other = &sender->mark[unit][incarnation];
     if (other->seen > mark->seen)
         mark->seen = other->seen;
+    uint64_t known = mark->known > other->known ? mark->known : other->known;
     ghost_cut(self, unit, incarnation, other->cut);
+    mark->known = known;
 }
 
 void ghost_hear(struct ghost *self, unsigned unit, uint8_t incarnation, struct ghost_mark told)
@@ -205,6 +216,8 @@ void ghost_clear(const struct ghost_log *log, struct ghost *self, unsigned set, 
 void ghost_cut(struct ghost *self, unsigned unit, uint8_t incarnation, uint64_t upto)
 {
     struct ghost_mark *mark = &self->mark[unit][incarnation];
+    if (upto > mark->known)
+        mark->known = upto;
     if (upto > mark->cut)
         mark->cut = upto;
     if (upto > mark->seen)
@@ -231,9 +244,11 @@ void ghost_forget(const struct ghost_log *log, struct ghost *self, uint8_t incar
         if (unit >= GHOST_TOKEN && unit < GHOST_DEADLINE)
             continue; // what tokens were seen is kept
         struct ghost_mark *mark = &self->mark[unit][incarnation];
-        if (mark->seen <= limit)
+        if (mark->seen <= limit) {
+            mark->known = 0;
             mark->seen = mark->cut;
-        else
+        } else {
             self->is_partial[unit] |= has_base_below(&log->unit[unit], mark, incarnation, limit);
+        }
     }
 }

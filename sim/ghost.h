@@ -21,6 +21,7 @@
 
 struct ghost_mark {
     uint64_t seen, cut;
+    uint64_t known; // cuts up to there are known; less than `cut` where a node forgot its cells
 };
 
 struct ghost { // of one node

@@ -418,7 +418,8 @@ static void learn_cell(struct lesson *lesson, unsigned unit, const struct cell *
     if (cell->sequence > end_of(world, lesson->node, own))
         return;
     if (ghost_is_member(unit))
-        ghost_hear(self, unit, own, (struct ghost_mark){cell->write, cell->cut_write});
+        ghost_hear(self, unit, own,
+                   (struct ghost_mark){.seen = cell->write, .cut = cell->cut_write});
     else
         ghost_learn(self, lesson->message->ghost, unit, own);
     if (ghost_is_set(unit) && cell->reset)

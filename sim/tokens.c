@@ -49,6 +49,35 @@ struct address tokens_address(unsigned unit)
     return address;
 }
 
+// Whether `other` has heard of the node, as it is now: counts it, or has had changes of it.
+static bool is_heard_of(const struct world *world, unsigned node, unsigned other)
+{
+    const struct sim_node *self = &world->node[node], *by = &world->node[other];
+    if (!by->replica)
+        return by->durable.vector[self->incarnation] != 0;
+    const struct node *brain = replica_node(by->replica);
+    const struct incarnation *id = &world->log.incarnations[self->incarnation];
+    for (uint16_t i = 0; i < brain->members_count; i++) {
+        const struct member *member = &brain->members[i];
+        if (incarnation_is_equal(&brain->origins->list[member->origin], id))
+            return true;
+    }
+    return false;
+}
+
+// A replica that joins takes tokens before the others have heard of it; what they add under meets
+// what the others know when it has joined, which must not take it longer than their window.
+bool tokens_may_meet_late(const struct world *world)
+{
+    for (unsigned node = 0; node < world->nodes_count; node++) {
+        for (unsigned other = 0; other < world->nodes_count; other++) {
+            if (other != node && !is_heard_of(world, node, other))
+                return true;
+        }
+    }
+    return false;
+}
+
 void tokens_leap(struct world *world)
 {
     world->leap_ms += 2 * (world->plan.token_window_ms + TOKENS_SKEW_MS) + CLOCKS_OFF_MS;

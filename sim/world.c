@@ -186,7 +186,7 @@ static void turn_clients(struct world *world)
 {
     if (world->now_ms >= world->phase_ms) {
         world->is_quiet = !world->is_quiet;
-        if (world_chance(world, world->plan.leap_per_mille))
+        if (world_chance(world, world->plan.leap_per_mille) && !tokens_may_meet_late(world))
             tokens_leap(world);
         world->phase_ms = world->now_ms + world_around(world, world->is_quiet ? QUIET_MS : BUSY_MS);
         world->op_ms = world->now_ms + 1;

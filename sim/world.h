@@ -337,6 +337,7 @@ struct workload_requests_ctx {
 uint64_t world_wall_ms(const struct world *world); // a clock that is right
 struct address tokens_address(unsigned unit);
 void tokens_add(struct world *world, unsigned node, unsigned token); // in a commit
+bool tokens_may_meet_late(const struct world *world);
 void tokens_leap(struct world *world); // so much time passes that tokens are old
 
 // What workers had added to the unit has its sequence now.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dots against the cells of their key. A dot travels beside its key, not in it, so a walk may bring
 // the one before the other: a dot whose add is not here does not count yet. Cut lives of a key are
-// not collected while it has tokens. So no life where the vector covers the dot
-// means that the add is lost: it went with the last disk that had it. Its dot is passed over.
+// not collected while it has tokens. So no life, or one that was not written since, where the
+// vector covers the dot means that the add is lost: it went with the last disk that had it. Its dot
+// is passed over.
 #include "crdt/retry.h"
 #include "base/hash.h"
 #include "base/hex.h"
@@ -65,10 +66,8 @@ enum dot_state { DOT_LOST, DOT_UNSEEN, DOT_CUT, DOT_COUNTS };
 static enum dot_state state_of(const struct cell *dot, const struct retry_key *key)
 {
     const struct cell *cell = unit_find(key->cells, dot->origin);
-    if (!cell || cell->birth == 0)
+    if (!cell || cell->birth == 0 || dot->sequence > cell->write)
         return dot->sequence <= key->seen->sequence[dot->origin] ? DOT_LOST : DOT_UNSEEN;
-    if (dot->sequence > cell->write)
-        return DOT_UNSEEN;
     bool is_cut = dot->sequence < cell->birth || dot->sequence <= cell->cut_write;
     return is_cut ? DOT_CUT : DOT_COUNTS;
 }
@@ -90,10 +89,10 @@ struct retry_judgement retry_judge(const struct unit *dots, const struct retry_k
         if (dot->lease.epoch + key->window_s < newest_s)
             continue;
         enum dot_state state = state_of(dot, key);
+        judgement.has_unseen |= state == DOT_UNSEEN || state == DOT_LOST;
         if (state == DOT_LOST)
             continue;
         judgement.dots++;
-        judgement.has_unseen |= state == DOT_UNSEEN;
         judgement.is_all_cut &= state == DOT_CUT;
         is_any_cut |= state == DOT_CUT;
         if (state != DOT_COUNTS)

@@ -45,7 +45,7 @@ struct retry_key {
 struct retry_judgement {
     int64_t taken;   // modulo 2^64
     unsigned dots;   // that are not passed over
-    bool has_unseen; // a dot's add is not here yet: it is left out until it is
+    bool has_unseen; // a dot's add is not here, or not yet: it is left out until it is
     bool is_all_cut;
 };
 struct retry_judgement retry_judge(const struct unit *dots, const struct retry_key *key);

@@ -217,6 +217,9 @@ bool node_is_cut(const struct node *node, const char *name);
 // Everything up to this vector is causally stable (see stability.c): every member has it
 // durably and I have all that each had written when it said so. Recomputed at each commit and tick.
 const struct vector *node_stable(const struct node *node);
+// Stable also by those who became members since: whoever may still act without knowing it is none
+// of the cluster.
+bool node_is_everywhere(const struct node *node, uint16_t origin, uint64_t sequence);
 // Up to there what is dead is dropped from now on: who is not past it, and holds something, is too
 // old to take part as it is (see age.c).
 void node_drop_stable(struct node *node);

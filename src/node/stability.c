@@ -51,6 +51,17 @@ void stability_update(struct node *node)
     vector_join(&node->stable, &stable);
 }
 
+bool node_is_everywhere(const struct node *node, uint16_t origin, uint64_t sequence)
+{
+    if (node_stability_blocker(node) || node->seen->sequence[origin] < sequence)
+        return false;
+    for (uint16_t i = 0; i < node->members_count; i++) {
+        if (node->members[i].usable.sequence[origin] < sequence)
+            return false;
+    }
+    return true;
+}
+
 const struct vector *node_stable(const struct node *node)
 {
     return &node->stable;

@@ -4,11 +4,11 @@
 // queue holds the records in about that order, so forgetting looks at what is due and at nothing
 // else.
 //
-// A token with one dot is forgotten when the dot is stable and older than the window and the clock
-// skew together: then no replica takes a token of that age, and none can still hold another dot of
-// it. A token with several dots ("twins") is kept until all of them are cut, since without them the
-// surplus would show again. Nothing of that is journaled: what a recovery brings back is forgotten
-// again.
+// A token with one dot is forgotten when every member has the dot and it is older than the window
+// and the clock skew together: then no replica takes a token of that age, and none can still hold
+// another dot of it. A token with several dots ("twins") is kept until all of them are cut, since
+// without them the surplus would show again. Nothing of that is journaled: what a recovery brings
+// back is forgotten again.
 #include "replica/private.h"
 
 #define FORGET_STEPS 256u  // a commit
@@ -321,13 +321,13 @@ int replica_add_once(struct replica *replica, const struct token_request *reques
 
 // ---- forgetting
 
-static bool is_stable(const struct replica *replica, const struct unit *dots)
+// That a dot was stable once is not enough: a member that joined since may have added under its
+// token before it heard of the dot.
+static bool is_everywhere(const struct replica *replica, const struct unit *dots)
 {
-    const struct vector *stable = node_stable(&replica->node);
     for (uint16_t i = 0; i < dots->count; i++) {
-        uint16_t origin = dots->cells[i].origin;
-        uint64_t sequence = dots->cells[i].sequence;
-        if (sequence > stable->sequence[origin] || sequence > replica->vector.sequence[origin])
+        const struct cell *dot = &dots->cells[i];
+        if (!node_is_everywhere(&replica->node, dot->origin, dot->sequence))
             return false;
     }
     return true;
@@ -358,7 +358,7 @@ static struct record *next_due(struct replica *replica)
     uint64_t kept_ms = replica->token_window_ms + replica->clock_skew_ms + MARGIN_MS;
     uint64_t clock_ms = replica->clock_ms + (replica->now_ms - replica->clock_at_ms);
     if (!token || clock_ms <= (uint64_t)record_value(token) * 1000 + kept_ms ||
-        record_load(token, &replica->tokens.dots) || !is_stable(replica, &replica->tokens.dots))
+        record_load(token, &replica->tokens.dots) || !is_everywhere(replica, &replica->tokens.dots))
         return NULL;
     return token;
 }

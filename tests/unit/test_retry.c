@@ -261,6 +261,20 @@ static void a_dot_whose_add_went_with_its_disk_is_passed_over(void **state)
     judged_end(&judged);
 }
 
+static void a_dot_whose_add_is_lost_though_older_ones_are_here_is_passed_over(void **state)
+{
+    (void)state;
+    struct judged judged;
+    judged_begin(&judged);
+    unit_find(&judged.key, 0)->birth = unit_find(&judged.key, 0)->write = 5;
+    assert_true(judge(&judged).has_unseen);
+    assert_int_equal(judge(&judged).dots, 2);
+    judged.seen.sequence[0] = 7; // its history is closed
+    assert_int_equal(judge(&judged).taken, 0);
+    assert_int_equal(judge(&judged).dots, 1);
+    judged_end(&judged);
+}
+
 static void a_dot_from_before_the_window_is_passed_over(void **state)
 {
     (void)state;
@@ -304,6 +318,7 @@ int main(void)
         cmocka_unit_test(once_a_reset_has_observed_one_the_other_is_taken_off),
         cmocka_unit_test(a_dot_whose_add_is_not_here_waits),
         cmocka_unit_test(a_dot_whose_add_went_with_its_disk_is_passed_over),
+        cmocka_unit_test(a_dot_whose_add_is_lost_though_older_ones_are_here_is_passed_over),
         cmocka_unit_test(a_dot_from_before_the_window_is_passed_over),
         cmocka_unit_test(only_a_uuid_of_version_7_tells_when_it_was_made),
     };

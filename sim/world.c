@@ -10,7 +10,7 @@
 #define BUSY_MS  4000
 #define QUIET_MS 20000
 // Longest back-off, handshakes, silent links and a walk, several times over.
-#define EVEN_MS      120000
+#define EVEN_MS      300000
 #define COLLECTED_MS 60000
 #define CLEARED_MS   60000
 

@@ -149,7 +149,9 @@ static void a_damaged_file_is_refused(void **state)
     FILE *file = fopen(path, "r+");
     assert_non_null(file);
     fseek(file, 30, SEEK_SET);
-    fputc('x', file);
+    int byte = fgetc(file);
+    fseek(file, 30, SEEK_SET);
+    fputc(byte ^ 1, file);
     fclose(file);
     assert_int_equal(quipu_handoff_open(&counts, path), QUIPU_HANDOFF_E_FILE);
 }

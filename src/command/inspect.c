@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One cell as QUIPU.INSPECT shows it, in CRDT.md's letters: s sequence, b birth, w write, T total,
+// One cell as QUIPU.INSPECT shows it, in one letter or two: s sequence, b birth, w write, T total,
 // cs and cT of the cut; then whether it is live, as what, its base register, the reset record it
 // holds with every cut in it, its lease and the size of its content.
 #include "command/handlers.h"
